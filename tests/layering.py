@@ -26,42 +26,64 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "openssl": "",
         "signals": "",
         "quick_frozen": "",
+        "histogram": "",
+        "ticks": "",
         "domain": "errors quick_frozen",
         "energy": "domain",
         "charging": "domain",
+        "security": "domain",
         "store": "domain errors quick_frozen",
-        "journal": "store domain errors",
+        "journal": "store domain errors histogram",
         "feed": "store domain errors",
         "ocpp": "domain quick_frozen",
         "framing": "quick_frozen",
         "transport": "framing domain openssl errors",
-        "session": "charging transport ocpp store domain errors",
-        "observability": "transport ocpp domain",
-        "chargers": "observability session transport ocpp store domain errors",
+        "session": "charging security transport ocpp store domain errors histogram",
+        "observability": "transport ocpp domain histogram",
+        "chargers": "ticks observability security session transport ocpp store domain errors",
         "bridge": "errors",
         "api": "",
-        "control": "api bridge feed store energy charging domain errors",
-        "app": "signals control chargers observability session transport ocpp journal feed store domain errors",
+        "control": "api bridge feed store energy charging domain quick_frozen errors",
+        "traces": "domain",
+        "cluster": "bridge session journal feed store domain errors",
+        "app": "signals ticks histogram traces cluster bridge control chargers observability session transport ocpp "
+        "journal feed store domain errors",
         "simulator": "",
         "client": "api",
-        "cli": "app client api simulator openssl signals errors",
+        "console": "api client",
+        "cli": "app client console api simulator openssl signals errors",
         "__main__": "cli",
     }.items()
 }
 
 # Modules of others that only some packages may know.
 ONLY_IN: Mapping[str, tuple[str, ...]] = {
-    "asyncio": ("gateway.bridge", "gateway.control"),
+    "asyncio": ("gateway.bridge", "gateway.control", "gateway.client.aio", "gateway.console"),
     "ocpp.v16": ("gateway.ocpp.v16",),
     "gateway.ocpp.v16": ("gateway.ocpp.v16", "gateway.app"),
     "websockets": ("gateway.framing",),
     "trio_websocket": ("gateway.simulator",),
+    "h11": ("gateway.transport", "gateway.control.http"),
+    "psycopg": ("gateway.store.postgres",),
+    "textual": ("gateway.cli.top",),
+    "opentelemetry": ("gateway.traces",),
+    "nats": ("gateway.bridge",),
+    "starlette": ("gateway.console",),
+    "uvicorn": ("gateway.console",),
+    "jinja2": ("gateway.console",),
 }
 
 # Of these, a single module holds all that the gateway uses, so that they can be replaced there.
-IN_ONE_MODULE = ("websockets",)
+IN_ONE_MODULE = ("websockets", "psycopg")
 
-SANS_IO = ("gateway.domain", "gateway.charging", "gateway.energy", "gateway.ocpp", "gateway.framing")
+SANS_IO = (
+    "gateway.domain",
+    "gateway.charging",
+    "gateway.security",
+    "gateway.energy",
+    "gateway.ocpp",
+    "gateway.framing",
+)
 INPUT_OUTPUT = ("trio", "asyncio", "anyio", "socket", "ssl", "select", "selectors", "subprocess", "threading", "time")
 
 # Who reads a clock of the machine's; everybody else is given the time, so that tests decide what it is. Trio's clock,
@@ -69,12 +91,21 @@ INPUT_OUTPUT = ("trio", "asyncio", "anyio", "socket", "ssl", "select", "selector
 CLOCK_HOMES = (
     "gateway.app.serve",  # makes the clock that the others are given
     "gateway.app.preflight",  # a command of its own
+    "gateway.app.processes",  # makes the clock that the service manager is given
     "gateway.app.stall_clock",  # Trio's clock itself, which leaves out what the process slept through
     "gateway.app.gc_policy",  # processor time of the collector's pauses
     "gateway.app.log_writer",  # a thread's waits, outside Trio
     "gateway.cli",
+    "gateway.client",  # deadlines and pauses of calls
+    "gateway.console",  # a process of its own
     "gateway.simulator",
-    "gateway.store.sqlite",  # threads' waits; its clock for records without a given time
+    "gateway.store.wall_clock",  # for records without a given time
+    "gateway.store.sqlite",  # threads' waits
+    "gateway.store.postgres.contraction",  # a thread's wait for leases that run out
+    "gateway.store.postgres.lane",  # a thread's wait for its slot
+    "gateway.store.postgres.connection",  # a thread's wait for a server's answer
+    "gateway.store.postgres.hosts",
+    "gateway.store.postgres.patience",
 )
 CLOCK_EXCEPTIONS = frozenset({("gateway.framing.http_answers", "email.utils.formatdate")})
 """HTTP's Date header, which RFC 9110 §6.6.1 demands of a refusal; nothing is decided by it."""

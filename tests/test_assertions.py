@@ -38,10 +38,10 @@ def _fault(test: ast.expr) -> str:
     return ""
 
 
-@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(Path(__file__).parent)) for path in FILES])
-def test_assertions_state_one_thing_that_may_be_false(path: Path) -> None:
+def test_assertions_state_one_thing_that_may_be_false() -> None:
     """`assert a == b or c` passes wherever c holds, which may be always."""
-    assert faults(path.read_text()) == []
+    assert len(FILES) > 500
+    assert {str(path): found for path in FILES if (found := faults(path.read_text("utf-8")))} == {}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ NOUNS = {
     "paging": "the field's word for lists in pages",
     "provisioning": "OCPP's word for setting up a charge point's configuration",
     "ring": "no participle",
+    "signing": "the certification of a charger's key, and the name of its use case in OCPP",
     "steering": "the bringing about of a wanted charging rate, as a helm does it",
     "routing": "the way from an RPC to its handler, as gRPC and HTTP call it",
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.named_runs import watched
+from tests.support.named_runs import is_marked, of_stores, watched
 from tests.support.named_tests import functions_in, named, unfit, why_hollow
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,7 +162,8 @@ def run(folder: Path, *names: str, whole: bool = True, arguments: tuple[str, ...
     done = subprocess.run(
         [*command, *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        # Without the other plugins, whose loading takes longer than the run.
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=240,
@@ -170,7 +171,7 @@ def run(folder: Path, *names: str, whole: bool = True, arguments: tuple[str, ...
     return done.returncode, done.stdout
 
 
-SPREAD = ("-n", "2", "--dist", "load")
+SPREAD = ("-p", "xdist.plugin", "-n", "2", "--dist", "load")
 """As `make test` runs them: by workers that report to the process which watches. Here each test for itself."""
 
 
@@ -233,6 +234,24 @@ def test_a_part_of_the_tests_need_not_run_all_that_is_named(tmp_path: Path) -> N
     assert code == pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.mark.parametrize(
+    ("source", "marked"),
+    [
+        ("pytestmark = pytest.mark.postgres", True),
+        ("pytestmark = [pytest.mark.postgres, pytest.mark.timeout(4 * SECONDS)]", True),
+        ("pytestmark = pytest.mark.timeout(4)", False),
+        ("@pytest.mark.postgres\n@pytest.mark.parametrize('n', [1])\nasync def test_x(n): ...", True),
+        ("@pytest.mark.postgres\ndef test_y(): ...\ndef test_x(): ...", False),
+        ("mark = pytest.mark.postgres", False),
+    ],
+)
+def test_a_test_on_postgresql_is_known_by_its_own_mark_or_its_files(source: str, marked: bool) -> None:
+    """A run of the tests on SQLite has not left those out by mistake."""
+    assert is_marked(source, "test_x") is marked
+
+
 def test_this_run_is_watched(request: pytest.FixtureRequest) -> None:
     """For all names, by the plugin of the process that the outcomes are reported to."""
-    assert watched(request.config) == named()
+    expected = of_stores(request.config.getoption("--stores"))
+    assert watched(request.config) == expected
+    assert expected <= named()

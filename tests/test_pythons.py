@@ -1,6 +1,7 @@
 """`make setup` on a machine without what it needs, and `make test-pythons` where a version can't be had."""
 
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -248,10 +249,52 @@ def test_an_unpacked_interpreter_is_started_with_its_own_libraries(tmp_path: Pat
     assert said == ["--argv0", str(python), "--library-path", libraries, f"{python}.real", "-c", "a b", inherited]
 
 
+@pytest.mark.usefixtures("nothing_here")
+def test_where_no_newer_python_can_be_had_coverage_is_measured_on_the_running_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said; in CI it is an error, and no Python is named."""
+    monkeypatch.setenv("CI", "")
+    assert run_all(monkeypatch, "--newer") == 0
+    said = capsys.readouterr()
+    assert said.out == f"{sys.executable}\n"
+    assert "Python 3.14 was left out: apt-get was not found" in said.err
+    assert f"Python {platform.python_version()} is used in its place" in said.err
+    monkeypatch.setenv("CI", "true")
+    assert run_all(monkeypatch, "--newer") == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.endswith("error: in CI there has to be a newer Python\n")
+
+
+def test_the_newer_python_is_named_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The Makefile takes the line for a path."""
+    monkeypatch.setattr(pythons, "FOLDER", tmp_path)
+    monkeypatch.setattr(pythons, "interpreter", lambda wanted: Path(f"/its/{wanted.version}"))
+    monkeypatch.setattr(pythons, "environment_for", lambda wanted, python: python)
+    assert run_all(monkeypatch, "--newer") == 0
+    assert capsys.readouterr() == ("/its/3.14\n", "")
+
+
+def test_coverage_and_the_tests_that_it_leaves_out_are_all_tests() -> None:
+    """Each part that the one target ignores is run by the other, as make itself has it."""
+    asked = ["make", "--dry-run", "NPM=", "coverage", "test-unmeasured"]
+    said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    [measured] = [line.rstrip("\\") for line in said.splitlines() if " -m coverage run " in line]
+    [others] = [line for line in said.splitlines() if " -m pytest " in line and "coverage" not in line]
+    ignored = [each for each in shlex.split(measured) if each.startswith("--ignore")]
+    left_out = {each.partition("=")[2] for each in ignored}
+    assert left_out == {each for each in shlex.split(others) if each.startswith("tests/")}
+    assert [each for each in ignored if each.startswith("--ignore-glob=")] == ["--ignore-glob=tests/test_*.py"]
+    assert [each for each in left_out - {"tests/test_*.py"} if not (ROOT / each).exists()] == []
+
+
 @pytest.mark.parametrize("ci", [None, "1"], ids=["unset", "set"])
-def test_ci_runs_the_checks_all_tests_coverage_and_the_lowest_python(tmp_path: Path, ci: str | None) -> None:
-    """Checks, tests and coverage are not narrowed by arguments; `CI` is set, so that a version that can't be had fails
-    the run."""
+def test_ci_runs_the_checks_and_all_tests_on_each_python(tmp_path: Path, ci: str | None) -> None:
+    """Nothing is narrowed by arguments but the lowest Python's run, to its version; `CI` is set, so that a version that
+    can't be had fails the run."""
     asked, make = tmp_path / "asked", tmp_path / "make"
     make.write_text(f'#!/bin/sh\necho "${{CI:-unset}} make $*" >>{shlex.quote(str(asked))}\n')
     make.chmod(0o755)
@@ -260,8 +303,10 @@ def test_ci_runs_the_checks_all_tests_coverage_and_the_lowest_python(tmp_path: P
     subprocess.run([ROOT / ".ci" / "run"], env=environment, check=True, timeout=60)
     lines = asked.read_text().splitlines()
     *whole, last = lines
-    assert whole == [f"{ci or 'true'} make {target}" for target in ("lint", "test", "coverage")]
-    assert last.startswith(f"{ci or 'true'} make test-pythons ARGS=--only 3.11.2 tests/")
+    targets = [line.removeprefix(f"{ci or 'true'} make ") for line in whole]
+    assert [each for each in targets if not re.fullmatch("[a-z-]+|release ARGS=--trial", each)] == []
+    assert {"lint", "audit-deps", "test", "test-postgres", "coverage", "test-unmeasured"} <= set(targets)
+    assert last == f"{ci or 'true'} make test-pythons ARGS=--only {pythons.FLOOR.version}"
 
 
 def test_ci_ends_with_the_first_that_fails(tmp_path: Path) -> None:

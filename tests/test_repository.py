@@ -15,7 +15,15 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
-ALL_LOCKS = (*LOCKS, "requirements-fuzz.lock")
+ALL_LOCKS = (
+    *LOCKS,
+    "requirements-fuzz.lock",
+    "requirements-audit.lock",
+    "requirements-release.lock",
+    "requirements-docs.lock",
+    "requirements-examples.lock",
+)
+CLIENT_LOCKS = tuple(f"requirements-client-{name}.lock" for name in ("5", "6", "7", "compiler"))
 GENERATED = Path("gateway", "api", "v1")
 
 # Written in parts, so that this file passes its own test.
@@ -96,7 +104,7 @@ def test_other_paths_are_not_taken_for_a_machines(parts: tuple[str, ...]) -> Non
     assert not MACHINE_PATH.search("/".join(parts))
 
 
-@pytest.mark.parametrize("name", ALL_LOCKS)
+@pytest.mark.parametrize("name", ALL_LOCKS + CLIENT_LOCKS)
 def test_a_lock_has_a_digest_for_every_package_and_no_address(name: str) -> None:
     """pip can verify every file it installs, and the lock doesn't say where to get it."""
     text = (ROOT / name).read_text(encoding="utf-8")
@@ -115,6 +123,12 @@ def test_a_lock_has_a_digest_for_every_package_and_no_address(name: str) -> None
         ("requirements-dev.lock", ("project", "build", "dev")),
         ("requirements-build.lock", ("build",)),
         ("requirements-fuzz.lock", ("fuzz",)),
+        ("requirements-audit.lock", ("audit",)),
+        ("requirements-release.lock", ("release",)),
+        ("requirements-docs.lock", ("docs",)),
+        ("requirements-examples.lock", ("examples",)),
+        *((f"requirements-client-{major}.lock", ("client", f"client-{major}")) for major in (5, 6, 7)),
+        ("requirements-client-compiler.lock", ("client-compiler",)),
     ],
 )
 def test_a_lock_pins_what_the_metadata_asks_for(name: str, groups: tuple[str, ...]) -> None:
@@ -136,7 +150,7 @@ def test_the_locks_agree() -> None:
 def test_the_image_is_built_with_the_files_that_the_metadata_names() -> None:
     """Without its readme or license file the project can't be built: the Dockerfile copies them in."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    named = {project["readme"], *project["license-files"]}
+    named = {project["readme"], *project["license-files"], "setup.py"}
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     copied = re.search(r"^COPY (pyproject\.toml.*) \./$", dockerfile, re.MULTILINE)
     assert copied is not None
@@ -156,15 +170,30 @@ def test_the_license_is_the_one_that_the_metadata_names() -> None:
     assert text.endswith("limitations under the License.\n")
 
 
-def test_the_npm_lock_has_digests_and_no_download_addresses() -> None:
+@pytest.mark.parametrize(
+    "folder",
+    [ROOT, ROOT / "examples" / "clients" / "typescript", ROOT / "docs" / "site"],
+    ids=["tools", "example", "site"],
+)
+def test_the_npm_lock_has_digests_and_no_download_addresses(folder: Path) -> None:
     """npm can verify every package it installs; the lock pins what package.json asks for, exactly."""
-    lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
+    lock = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))
     packages = {path: entry for path, entry in lock["packages"].items() if path}
     assert packages
     assert [path for path, entry in packages.items() if "integrity" not in entry] == []
     assert [path for path, entry in packages.items() if "resolved" in entry] == []
-    wanted = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+    wanted = {**package.get("dependencies", {}), **package.get("devDependencies", {})}
     assert wanted == {name: packages[f"node_modules/{name}"]["version"] for name in wanted}
+
+
+def test_the_go_lock_has_a_digest_for_each_module() -> None:
+    """And no address: a module's name, its version, and the hash of its content."""
+    folder = ROOT / "examples" / "clients" / "go"
+    wanted = re.findall(r"^\t(\S+) (v\S+)", (folder / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
+    lines = [line.split(" ") for line in (folder / "go.sum").read_text(encoding="utf-8").splitlines()]
+    assert all(len(words) == 3 and words[2].startswith("h1:") for words in lines)
+    assert {(name, version) for name, version in wanted} <= {(name, version) for name, version, _ in lines}
 
 
 def test_the_generated_code_is_what_the_protos_say(tmp_path: Path) -> None:
@@ -176,5 +205,7 @@ def test_the_generated_code_is_what_the_protos_say(tmp_path: Path) -> None:
     assert _generated_below(ROOT) == _generated_below(tmp_path)
 
 
-def _generated_below(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text(encoding="utf-8") for path in (folder / GENERATED).glob("*_pb2*.py*")}
+def _generated_below(folder: Path) -> dict[str, bytes]:
+    generated = folder / GENERATED
+    made = (path for pattern in ("[!_]*.py*", "*.binpb", "*.json") for path in generated.glob(pattern))
+    return {path.name: path.read_bytes() for path in made}

@@ -52,7 +52,8 @@ QUOTED = re.compile(r"\"\w+(?: \w+)?\"")
 
 def faults_in_python(source: str) -> Iterator[str]:
     """Words of the dialect in comments and docstrings, and docstrings whose first line begins with a question."""
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+    # Most files have none of the words, and to find their comments would take most of the time.
+    for token in tokenize.generate_tokens(io.StringIO(source if DIALECT.search(source) else "").readline):
         if token.type == tokenize.COMMENT:
             yield from (f"line {token.start[0]}: {word}" for word in DIALECT.findall(token.string))
     for node in ast.walk(ast.parse(source)):
@@ -89,16 +90,23 @@ def faults_of(path: Path) -> list[str]:
     return list(faults_in_python(text) if path.suffix == ".py" else faults_in_text(text))
 
 
-@pytest.mark.parametrize("path", ALL, ids=[str(path.relative_to(REPOSITORY)) for path in ALL])
-def test_a_file_is_written_in_plain_words(path: Path) -> None:
+def name_of(path: Path) -> str:
+    """The file, as seen from the repository."""
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+def test_every_file_is_written_in_plain_words() -> None:
     """In comments, docstrings, protos and documents."""
-    assert faults_of(path) == []
+    assert len(ALL) > 1_000
+    assert {name_of(path): faults for path in ALL if (faults := faults_of(path))} == {}
 
 
-@pytest.mark.parametrize("path", PRODUCT, ids=[str(path.relative_to(REPOSITORY)) for path in PRODUCT])
-def test_a_file_speaks_to_users_in_plain_words(path: Path) -> None:
+def test_every_file_speaks_to_users_in_plain_words() -> None:
     """Also where its comments don't keep the rule yet."""
-    assert list(faults_in_strings(path.read_text(encoding="utf-8"))) == []
+    assert len(PRODUCT) > 500
+    assert {
+        name_of(path): faults for path in PRODUCT if (faults := list(faults_in_strings(path.read_text("utf-8"))))
+    } == {}
 
 
 @pytest.mark.parametrize(

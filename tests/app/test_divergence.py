@@ -57,8 +57,8 @@ async def test_a_number_that_was_not_given_out_yet_is_a_sign_of_another_life(
     metrics = Metrics()
     with capture_logs() as logs:
         await Divergence(Reads(store, direct()), metrics, lambda: T0).number("CP1", number)
-    labels = {"what": "from_another_life", "label": "transaction_number"}
-    assert (metrics.registry.get_sample_value("gateway_happenings_total", labels) or 0) == counted
+    labels = {"kind": "transaction_number"}
+    assert (metrics.registry.get_sample_value("gateway_from_another_life_total", labels) or 0) == counted
     assert [(line["log_level"], line["which"]) for line in logs] == [("error", f"{number} of CP1")] * counted
 
 
@@ -81,8 +81,8 @@ def test_all_are_counted_and_one_line_an_hour_is_logged(store: SqliteStore) -> N
         for minutes in (0, 1, 59, 61, 30, 89):
             now = T0 + timedelta(minutes=minutes)
             lives.seen("resume_token", "position 7")
-    labels = {"what": "from_another_life", "label": "resume_token"}
-    assert metrics.registry.get_sample_value("gateway_happenings_total", labels) == 6
+    labels = {"kind": "resume_token"}
+    assert metrics.registry.get_sample_value("gateway_from_another_life_total", labels) == 6
     assert len(logs) == 3
 
 

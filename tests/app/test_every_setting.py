@@ -21,50 +21,70 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import apsw
 import attrs
 import grpc
+import jwt
 import pytest
 import trio
+from attrs import evolve
 from cryptography import x509
+from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.api.v1 import charge_point_pb2, charge_point_pb2_grpc, command_pb2, command_pb2_grpc, reading_pb2
-from gateway.app.from_settings import connection_limits, session_limits
+from gateway.app.from_settings import connection_limits, control_settings, session_limits
+from gateway.app.nodes import new_bus
 from gateway.app.serve import Gateway, utc_now
 from gateway.app.settings import (
     BootConfigurationSetting,
     CertificateFiles,
+    ControlSettings,
     QuirkSettings,
     SessionSettings,
     Settings,
     load,
 )
+from gateway.app.settings.callers import JwtRoleSettings, JwtScopeSettings, JwtSettings
+from gateway.app.settings.cluster import ClusterSettings
 from gateway.app.store_lifetime import opened
+from gateway.app.stores import ANSWER_SECONDS, commit_deadline, password
+from gateway.bridge.nats import NatsClient
 from gateway.chargers.admission import Principal
+from gateway.control.errors import Failure
+from gateway.control.jwt_callers import JwtCallers
 from gateway.control.vendor_data import Asked
+from gateway.domain.codec import decode
 from gateway.domain.commands import ClearCache, CommandState, RefusalReason, Refused
 from gateway.domain.credentials import make_credential
-from gateway.domain.events import ConnectorStatusChanged, NewEvent
+from gateway.domain.events import CertificateRequested, ConnectorStatusChanged, NewEvent
 from gateway.domain.labels import NO_LABELS, Labels
 from gateway.domain.operations import OperationKind, OperationRefusal, OperationRefused, OperationRequest
 from gateway.domain.records import CredentialKind
 from gateway.domain.values import ConnectorAddress, Registration
-from gateway.errors import SettingsError, StoreUnavailable
+from gateway.errors import SettingsError, StoreError, StoreUnavailable
 from gateway.session.commands.provisioning import DesiredKey
 from gateway.store.commits import Append, CreateChargePoint, RecordLastHeard
+from gateway.store.postgres import PostgresStore
+from gateway.store.postgres.durability import Durability, problems
+from gateway.store.sqlite.migrate import scripts
 from gateway.transport.api import Accept, ConnectionClosed, Peer, UpgradeRequest
 from tests.app.running import Disk, Running, running, settings, until
 from tests.app.test_serve import ask
+from tests.control.test_jwt_callers import EC, OTHER_EC, jwks, public
 from tests.endtoend.asking import failure
 from tests.endtoend.gateway_process import development_certificates, free_port
 from tests.framing.proxy_headers import proxy_header
 from tests.session.commands.test_commands import ready
+from tests.support.charger_certificates import request
 from tests.support.frames import TEXT, frame, head
 from tests.support.harness import BOOT, Harness, boot
 from tests.support.wire import FakeTransport
+from tests.traces.collector import Collector, collecting
 from tests.transport.authorities import ClientAuthority, Issued
 from tests.transport.ends import RawClient, authority, open_raw
+from tests.transport.responders import Responder, over_http
 from tests.transport.test_connection import open_gated
 from tests.transport.test_listener import authorization, open_port, wait_for
 
@@ -537,6 +557,30 @@ async def _(whole: Whole) -> None:
         assert refused.reason is OperationRefusal.NOT_PLUGGED_IN
 
 
+def profiled(name: str, field: str, value: Any) -> None:
+    """A row for a key of [[quirks]] that ends in the session's profile, which tests/session/test_quirks.py follows."""
+
+    @really(f"quirks.{name}", value)
+    async def _(whole: Whole) -> None:
+        async with running(quirky(whole)) as serving:
+            charger = serving.connect()
+            await charger.call("BootNotification", BOOT)
+            (session,) = serving.gateway.router.sessions()
+            assert getattr(session._context.quirks, field) == value
+
+
+profiled("settle_delay_seconds", "settle_delay", 7.0)
+profiled("own_requests", "own_requests", False)
+profiled("assume_subprotocol", "assume_subprotocol", True)
+profiled("accept_hex_password", "accept_hex_password", True)
+profiled("ping_seconds", "ping_interval", 8.0)
+profiled("pong_expected", "pong_expected", False)
+profiled("measurands", "measurands", ("Energy.Active.Import.Register",))
+profiled("max_schedule_periods", "max_schedule_periods", 3)
+profiled("max_stack_level", "max_stack_level", 4)
+profiled("clock_offset_seconds", "clock_offset", 60.0)
+
+
 @really("authorization.accept_hex_passwords", True)
 async def _(whole: Whole) -> None:
     async with running(whole.settings()) as serving:
@@ -647,7 +691,7 @@ async def _(whole: Whole) -> None:
 
 async def granted(whole: Whole, suite: str) -> str | None:
     """The suite of a handshake with a client that has no other, None if there was none."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(suite)
@@ -784,6 +828,57 @@ async def _(whole: Whole) -> None:
     assert not await is_let_in(whole, whole.settings(**others))
 
 
+@really("listeners.client_ocsp", "http://…")
+async def _(whole: Whole) -> None:
+    """The responder at this URL decides; "certificate": the one that the certificate names, and here there is none."""
+    responder = Responder(CHARGERS_CA)
+    good, revoked = responder.issue("CP2"), responder.issue("CP2")
+    responder.revoked.add(revoked.serial)
+    with over_http(responder.answer) as whole.value:
+        assert await is_let_in(whole, naming(whole, good))
+        assert not await is_let_in(whole, naming(whole, revoked))
+        whole.value = "certificate"
+        assert not await is_let_in(whole, naming(whole, good))
+    assert responder.asked == 2
+
+
+@really("listeners.accept_without_ocsp", True)
+async def _(whole: Whole) -> None:
+    """Of a responder that is not there."""
+    nowhere = {"listeners__client_ocsp": f"http://127.0.0.1:{free_port()}/"}
+    assert await is_let_in(whole, naming(whole, CHARGERS_CA.issue("CP2"), **nowhere))
+    whole.value = False
+    assert not await is_let_in(whole, naming(whole, CHARGERS_CA.issue("CP2"), **nowhere))
+
+
+# --- chargers' certificates
+
+
+@really("certificates.signing_hours", 5.0)
+async def _(whole: Whole) -> None:
+    async with running(whole.settings()) as serving:
+        charger = await serving.booted()
+        assert await charger.call("SignCertificate", {"csr": request("CP1")}) == {"status": "Accepted"}
+        [asked] = serving.bodies("certificate.requested")
+        body = decode(asked.type, asked.version, asked.body_json)
+        assert isinstance(body, CertificateRequested)
+        window = body.expires_at - asked.received_at
+        assert abs(window - timedelta(hours=5)) < timedelta(minutes=1)
+
+
+@really("certificates.warning_days", 40)
+async def _(whole: Whole) -> None:
+    """Five days before the default would. Looked at when the gateway starts, and every hour."""
+    made = naming(whole, CHARGERS_CA.issue("CP2", end=timedelta(days=35)), listeners__security_profiles=(3,))
+    async with running(made) as serving:
+        known(serving)
+        assert b"101" in (await upgrade(whole, serving.gateway.endpoints.listeners[0].addresses[0][1]))[0]
+        await until(lambda: serving.bodies("charge_point.connected"))
+        assert not serving.bodies("certificate.expiring")
+    async with running(made) as serving:
+        await until(lambda: serving.bodies("certificate.expiring"))
+
+
 # --- the control interface
 
 
@@ -858,11 +953,109 @@ async def _(whole: Whole) -> None:
 
 @really("control.require_callers", True)
 async def _(whole: Whole) -> None:
-    """A client without a token is refused, and by the default it is not."""
+    """A client without a token is refused, and counted; by the default it is not."""
     address = f"127.0.0.1:{free_port()}"
-    async with running(whole.settings(control__address=address)):
+    async with running(whole.settings(control__address=address)) as serving:
         with grpc.insecure_channel(address) as channel:
             assert await answers(channel) == "UNAUTHENTICATED"
+        shown = generate_latest(serving.gateway.metrics.registry).decode()
+        assert 'gateway_rpcs_refused_total{reason="CALLER_NOT_NAMED"} 1.0' in shown
+
+
+def jwt_settings(whole: Whole) -> JwtSettings:
+    """Of a provider whose keys are in a file."""
+    path = whole.folder / "jwks.json"
+    path.write_bytes(jwks(public(EC, kid="ES256")))
+    return JwtSettings(
+        jwks_file=path,
+        issuer="https://idp.example/",
+        audience="gateway",
+        roles=(JwtRoleSettings("ops", "read"),),
+        scope=(JwtScopeSettings("site", "gw_site"),),
+    )
+
+
+JWT_ROWS: dict[str, tuple[Any, dict[str, Any], tuple[str, str, str]]] = {
+    "issuer": ("https://other.example/", {"iss": "https://other.example/"}, ("jwt:anna", "read", "site=north")),
+    "audience": ("other", {"aud": "other"}, ("jwt:anna", "read", "site=north")),
+    "algorithms": (("RS256",), {}, ("alg", "", "")),
+    "caller_claim": ("azp", {"azp": "app"}, ("jwt:app", "read", "site=north")),
+    "roles_claim": ("groups", {"groups": "ops", "roles": []}, ("jwt:anna", "read", "site=north")),
+    "roles.value": ("staff", {"roles": "staff"}, ("jwt:anna", "read", "site=north")),
+    "roles.role": ("operate", {}, ("jwt:anna", "operate", "site=north")),
+    "scope.label": ("owner", {}, ("jwt:anna", "read", "owner=north")),
+    "scope.claim": ("place", {"place": "south"}, ("jwt:anna", "read", "site=south")),
+    "leeway_seconds": (400.0, {"exp": -300}, ("jwt:anna", "read", "site=north")),
+}
+"""Setting of control.jwt to a value, the claims that a token has besides the usual ones, and what it is taken for; what
+the default makes of it is something else."""
+
+
+def taken_for(section: ControlSettings, claims: dict[str, Any]) -> tuple[str, str, str]:
+    """Name, role and scope of the caller that a token stands for, or the check that it fails."""
+    made = control_settings(section)
+    assert made.jwt is not None
+    now = int(utc_now().timestamp())
+    usual = {"exp": 300, "iss": "https://idp.example/", "aud": "gateway", "sub": "anna", "roles": ["ops"]}
+    given = {**usual, "gw_site": "north", **claims}
+    given["exp"] += now
+    token = jwt.encode(given, EC, "ES256", headers={"kid": "ES256"})
+    try:
+        caller = JwtCallers(made.jwt, made.jwt_keys, utc_now).caller(token).caller
+    except Failure as failure:
+        return failure.metadata["check"], "", ""
+    return caller.name, " ".join(caller.roles), ",".join(f"{key}={value}" for key, value in caller.scope.items())
+
+
+def _jwt_row(name: str, claims: dict[str, Any], expected: tuple[str, str, str]) -> Callable[..., Awaitable[None]]:
+    async def check(whole: Whole) -> None:
+        base = jwt_settings(whole)
+        assert taken_for(whole.settings(control__jwt=base).control, claims) == expected
+        plain = evolve(settings(whole.folder, whole.certificates).control, jwt=base)
+        assert taken_for(plain, claims) != expected, "the default does the same"
+
+    return check
+
+
+for _name, (_value, _claims, _expected) in JWT_ROWS.items():
+    REAL[f"control.jwt.{_name}"] = (_value, _jwt_row(_name, _claims, _expected))
+
+
+@really("control.jwt.jwks_file", Path("jwks.json"))
+async def _(whole: Whole) -> None:
+    """A caller with a token of the provider's is let in; without the file no such token is looked at. Another set of
+    keys is taken when the file changes."""
+    address = f"127.0.0.1:{free_port()}"
+    given = {"control__address": address, "control__require_callers": True, "control__jwt": jwt_settings(whole)}
+    whole.value = whole.folder / "jwks.json"
+    soon = int(utc_now().timestamp()) + 300
+    claims = {
+        "exp": soon,
+        "iss": "https://idp.example/",
+        "aud": "gateway",
+        "sub": "a",
+        "roles": ["ops"],
+        "gw_site": "*",
+    }
+    sent = (("authorization", f"Bearer {jwt.encode(claims, EC, 'ES256')}"),)
+    async with running(whole.settings(**given)) as serving:
+        with grpc.insecure_channel(address) as channel:
+            stub = charge_point_pb2_grpc.ChargePointServiceStub(channel)
+
+            def asked() -> str:
+                try:
+                    stub.ListChargePoints(charge_point_pb2.ListChargePointsRequest(), metadata=sent, timeout=30)
+                except grpc.RpcError as error:
+                    return str(error.code().name)
+                return "OK"
+
+            assert await trio.to_thread.run_sync(asked) == "OK"
+            endpoints = serving.gateway.endpoints
+            before = endpoints._jwt_keys.keys
+            whole.value.write_bytes(jwks(public(OTHER_EC, kid="ES256")))
+            endpoints.certificates.reload()
+            await until(lambda: endpoints._jwt_keys.keys != before)
+            assert await trio.to_thread.run_sync(asked) == "UNAUTHENTICATED"
 
 
 @really("control.offline_grace_seconds", 0.0)
@@ -908,6 +1101,147 @@ async def _(whole: Whole) -> None:
         store.commit([CreateChargePoint("CP1", Registration.ACCEPTED, (), utc_now())])
     assert whole.value.stat().st_size > 0
     assert not (whole.folder / "gateway.db").exists()
+
+
+NOWHERE = "postgresql://gateway@localhost:1/charging"
+"""A database on a server that is not there."""
+
+
+@really("store.url", NOWHERE)
+async def _(whole: Whole) -> None:
+    """The database is looked for on its server, and no file is made."""
+    unreached = pytest.raises(StoreUnavailable, match="charging at localhost can't be reached")
+    with opened(whole.settings(), utc_now) as store, unreached:
+        store.open()
+    assert not (whole.folder / "gateway.db").exists()
+
+
+@really("store.password_file", "secret")
+async def _(whole: Whole) -> None:
+    whole.value = whole.folder / "secret"
+    given = whole.settings(store__url=NOWHERE)
+    with pytest.raises(SettingsError, match="secret: can't be read"), opened(given, utc_now):
+        pass
+    whole.value.write_text("s3cret\n", encoding="utf-8")
+    assert password(given.store) == "s3cret"
+
+
+class WithoutStandby:
+    """A server that keeps what it is given, on one disk."""
+
+    server_version = 150_000
+
+    def one(self, sql: str) -> tuple[Any, ...]:
+        return "on", "on", "on", "", "UTF8", False
+
+
+@really("store.durability", "local")
+async def _(whole: Whole) -> None:
+    """By default a server without a standby is refused."""
+    server: Any = WithoutStandby()
+    assert problems(server, Durability(whole.settings().store.durability)) == []
+    [why] = problems(server, Durability(settings_of(whole, durability="replicated").store.durability))
+    assert why.startswith("synchronous_standby_names is empty")
+
+
+@really("store.patience_seconds", 7.0)
+async def _(whole: Whole) -> None:
+    """The journal waits as long as the store does, and for its word. With a file it changes nothing."""
+    given = whole.settings(store__url=NOWHERE)
+    assert commit_deadline(given.store) == 7 + ANSWER_SECONDS
+    assert commit_deadline(whole.settings().store) == whole.settings().store.commit_deadline_seconds
+    with opened(given, utc_now) as store:
+        assert isinstance(store, PostgresStore)
+        assert store._patience.seconds == 7
+
+
+@really("store.linger_milliseconds", 10.0)
+async def _(whole: Whole) -> None:
+    """The second of two transactions begins so much later than the first."""
+    async with running(whole.settings()) as serving:
+        await serving.gateway.journal.commit(RecordLastHeard(()))
+        assert serving.gateway.journal._linger == 0.01
+
+
+@really("cluster.node", 3)
+async def _(whole: Whole) -> None:
+    """Its slot; by default it is alone on its database, and there is no node."""
+    given = whole.settings(store__url=NOWHERE, cluster__nats=("nats://127.0.0.1:1",))
+    with opened(given, utc_now) as store:
+        assert isinstance(store, PostgresStore)
+        made = Gateway(given, store)
+        assert made.node is not None
+        assert made.node.node.number == store.node == 3
+    alone = evolve(given, cluster=ClusterSettings())
+    with opened(alone, utc_now) as store:
+        assert Gateway(alone, store).node is None
+    [(key, why)] = whole.settings(cluster__nats=("nats://127.0.0.1:1",)).problems()
+    assert (key, why) == ("cluster.node", "needs store.url: nodes share a database on PostgreSQL")
+
+
+@really("cluster.nats", ("nats://127.0.0.1:4222", "tls://nats.example:4222"))
+async def _(whole: Whole) -> None:
+    """All of them are tried; another kind of address is refused."""
+    bus = new_bus(whole.settings(store__url=NOWHERE, cluster__node=1))
+    assert isinstance(bus, NatsClient)
+    assert bus._options()["servers"] == ["nats://127.0.0.1:4222", "tls://nats.example:4222"]
+    said = {
+        (1, ()): "nats: missing: without it commands reach only the chargers of the node that is asked",
+        (1, ("http://127.0.0.1",)): 'nats: expected nats://host:port or tls://host:port, found "http://127.0.0.1"',
+        (1, ("tls://127.0.0.1",)): "",
+        (1, ("nats://user:secret@127.0.0.1",)): (
+            "nats: expected no user, password or token in a server's URL: name a file in nats_token_file"
+        ),
+    }
+    for given, why in said.items():
+        assert ", ".join(": ".join(each) for each in ClusterSettings(*given).problems()) == why
+
+
+@really("cluster.nats_token_file", "free")
+async def _(whole: Whole) -> None:
+    """A file that can't be read is named."""
+    whole.value = whole.folder / "secret"
+    given = whole.settings(store__url=NOWHERE, cluster__node=1, cluster__nats=("nats://127.0.0.1:1",))
+    with pytest.raises(SettingsError, match="secret: can't be read"):
+        new_bus(given)
+    whole.value.write_text("s3cret\n", encoding="utf-8")
+    bus = new_bus(given)
+    assert isinstance(bus, NatsClient)
+    assert bus._options()["token"] == "s3cret"
+
+
+@really("cluster.nats_ca", "free")
+async def _(whole: Whole) -> None:
+    """The authority is the one that a server's certificate is held against."""
+    whole.value = whole.certificates / "ca.pem"
+    bus = new_bus(whole.settings(store__url=NOWHERE, cluster__node=1, cluster__nats=("tls://127.0.0.1:1",)))
+    assert isinstance(bus, NatsClient)
+    assert len(bus._options()["tls"].get_ca_certs()) == 1
+
+
+@really("store.upgrade_copy", False)
+async def _(whole: Whole) -> None:
+    """By default the database is kept as it was before its schema is changed."""
+    for given, kept in ((whole.settings(), 0), (settings_of(whole, upgrade_copy=True), 1)):
+        with opened(given, utc_now) as store:
+            store.open()
+        earlier_schema(given.store.path)
+        with opened(given, utc_now) as store, pytest.raises(StoreError):  # the last change is made a second time
+            store.open()
+        assert len(list(whole.folder.glob("*.db-schema-*"))) == kept
+
+
+def settings_of(whole: Whole, **store: Any) -> Settings:
+    """The settings with others of the store, on a database of their own."""
+    of = whole.settings()
+    return attrs.evolve(of, store=attrs.evolve(of.store, path=whole.folder / "other.db", **store))
+
+
+def earlier_schema(path: Path) -> None:
+    """Have a database say that it is of the schema before the present one."""
+    cx = apsw.Connection(str(path))
+    cx.pragma("user_version", len(scripts()) - 1)
+    cx.close()
 
 
 @really("store.commit_deadline_seconds", 0.3)
@@ -999,6 +1333,18 @@ def a_line(whole: Whole) -> str:
     return line
 
 
+@really("http.address", "free")
+async def _(whole: Whole) -> None:
+    whole.value = f"127.0.0.1:{free_port()}"
+
+    def read() -> str:
+        with urllib.request.urlopen(f"http://{whole.value}/v1/ServerService/GetServerInfo", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    async with running(whole.settings()):
+        assert "contractVersion" in await trio.to_thread.run_sync(read)
+
+
 @really("metrics.address", "free")
 async def _(whole: Whole) -> None:
     whole.value = f"127.0.0.1:{free_port()}"
@@ -1009,6 +1355,41 @@ async def _(whole: Whole) -> None:
 
     async with running(whole.settings()):
         assert "gateway_store_healthy 1.0" in await trio.to_thread.run_sync(read)
+
+
+@really("tracing.endpoint", "of a collector")
+async def _(whole: Whole) -> None:
+    with collecting() as collector:
+        whole.value = collector.endpoint
+        await one_is_traced(whole, collector)
+
+
+@really("tracing.authority", "of a collector")
+async def _(whole: Whole) -> None:
+    """With another one nothing arrives: the collector's certificate is not from it."""
+    with collecting(whole.certificates) as collector:
+        whole.value = whole.certificates / "ca.pem"
+        await one_is_traced(whole, collector, tracing__endpoint=collector.endpoint)
+
+
+@really("tracing.sample_ratio", 0.0)
+async def _(whole: Whole) -> None:
+    with collecting() as collector, pytest.raises(AssertionError, match="nothing was traced"):
+        await one_is_traced(whole, collector, tracing__endpoint=collector.endpoint)
+
+
+async def one_is_traced(whole: Whole, collector: Collector, **others: Any) -> None:
+    """The span of an RPC arrives."""
+    address = f"127.0.0.1:{free_port()}"
+    async with running(whole.settings(control__address=address, **others)) as serving:
+        with grpc.insecure_channel(address) as channel:
+            stub = charge_point_pb2_grpc.ChargePointServiceStub(channel)
+            asked = charge_point_pb2.ListChargePointsRequest()
+            await trio.to_thread.run_sync(lambda: stub.ListChargePoints(asked, timeout=30))
+        await trio.to_thread.run_sync(serving.gateway.close)
+    names = [span.name for span in collector.spans]
+    assert names, "nothing was traced"
+    assert names == ["gateway.api.v1.ChargePointService/ListChargePoints"]
 
 
 @really("drain.deadline_seconds", 0.5)
@@ -1038,6 +1419,12 @@ async def _(whole: Whole) -> None:
         signal.raise_signal(signal.SIGTERM)
         with trio.fail_after(10):
             await serving.over.wait()
+
+
+@really("drain.jitter", 0.25)
+async def _(whole: Whole) -> None:
+    async with running(whole.settings()) as serving:
+        assert serving.gateway.draining.terms.jitter == 0.25  # tests/session/test_drain_order.py follows it
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -39,12 +39,13 @@ from gateway.domain.events import ChargePointConnected
 from gateway.domain.records import CredentialKind, TransactionState
 from gateway.domain.values import Registration
 from gateway.errors import GatewayError, StoreCorrupt, StoreInUse, StoreUnavailable, leaves
-from gateway.store.api import TransactionFilter
 from gateway.store.commits import CreateChargePoint, Opened, OpenSession
+from gateway.store.filters import TransactionFilter
 from gateway.store.sqlite import SqliteStore
 from tests.endtoend.charger import SILENT, CallError, Charger, connect, now
 from tests.endtoend.gateway_process import QUICK, development_certificates, free_port
 from tests.endtoend.wire import Closed, LinkLost, Refused
+from tests.store.builders import of
 from tests.support.disk import Disk, Trouble, broken, full, read_only
 
 SECONDS = 20.0
@@ -236,7 +237,7 @@ async def test_a_disk_that_fails_sends_everybody_away_and_is_got_over(
         assert (await charger.call("StartTransaction", first))["transactionId"] == number
         assert await charger.call("StopTransaction", stop) == {}
         assert served.transactions() == [(TransactionState.STOPPED, 1000, 600)]
-        assert served.store.orphans("CP1", 0, 10) == []
+        assert served.store.find_orphans(of(charge_point="CP1"), "", 10).records == []
         nursery.cancel_scope.cancel()
 
 
@@ -302,7 +303,7 @@ async def test_a_disk_that_fails_now_and_then_loses_and_doubles_nothing(disk: Di
         assert sorted(served.transactions(), key=lambda each: each[1]) == [
             (TransactionState.STOPPED, meter, 10) for meter in range(0, 8000, 1000)
         ]
-        assert served.store.orphans("CP1", 0, 10) == []
+        assert served.store.find_orphans(of(charge_point="CP1"), "", 10).records == []
         nursery.cancel_scope.cancel()
 
 
@@ -469,7 +470,7 @@ async def test_what_is_found_when_the_disk_is_well_is_refused_by_name(
 
 # --- callers while the disk stalls --------------------------------------------------------------------------------
 
-STALL = 8.0
+STALL = 5.0
 """Seconds: longer than callers wait, and shorter than the journal does."""
 
 

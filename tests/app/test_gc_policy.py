@@ -66,6 +66,14 @@ class Knot:
         Knot.alive -= 1
 
 
+@pytest.fixture(autouse=True, scope="module")
+def thawed() -> Iterator[None]:
+    """The collector has everything again that tests/conftest.py has frozen, as in a gateway's process."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
     """The collector is the process's: whatever a test did to it, the others get it as it was."""

@@ -14,14 +14,23 @@ from gateway.app.housekeeping import (
     EXPIRY_SECONDS,
     GRACE_SECONDS,
     INTERVAL_SECONDS,
+    MARK_SECONDS,
     LostEnds,
     end_abandoned_operations,
     end_overdue_reservations,
+    mark_store,
     record_last_heard,
 )
 from gateway.domain import codec
 from gateway.domain.commands import CommandState, Reset, ResetType
-from gateway.domain.events import ChargePointConnected, NewEvent, OperationEnded, ReservationEnded, ReservationMade
+from gateway.domain.events import (
+    ChargePointConnected,
+    NewEvent,
+    OperationAccepted,
+    OperationEnded,
+    ReservationEnded,
+    ReservationMade,
+)
 from gateway.domain.operations import End, OperationKind, OperationRecord, OperationRequest
 from gateway.domain.values import ConnectorAddress
 from gateway.session.limits import SessionLimits
@@ -160,6 +169,56 @@ async def test_a_charger_that_connects_during_the_look_keeps_its_connection(
     assert connected(harness, "CP1")
 
 
+@pytest.fixture
+def poisoned(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A charge point whose writes end in a bug."""
+    commit = harness.journal.commit
+
+    async def failing(write: Any, *given: Any) -> Any:
+        if getattr(write, "charge_point", "") == "BAD":
+            raise RuntimeError("a bug")
+        return await commit(write, *given)
+
+    monkeypatch.setattr(harness.journal, "commit", failing)
+    return "BAD"
+
+
+async def test_a_lost_end_that_can_not_be_recorded_keeps_no_other_from_it(
+    harness: Harness, autojump_clock: MockClock, request: pytest.FixtureRequest
+) -> None:
+    """And is not counted."""
+    await lose_an_end(harness, "BAD")
+    await lose_an_end(harness, "GOOD")
+    request.getfixturevalue("poisoned")
+    assert await lost_ends(harness).record() == 1
+    assert connected(harness, "BAD")
+    assert not connected(harness, "GOOD")
+
+
+async def test_the_store_is_marked_now_and_then(
+    harness: Harness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round that fails is left out; the next one marks what both have missed."""
+    harness.add_charge_point()
+    marked: list[bool] = []
+    mark = harness.store.mark
+
+    def noted() -> None:
+        marked.append(True)
+        mark()
+
+    monkeypatch.setattr(harness.store, "mark", noted)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mark_store, harness.reads)
+        harness.journal.failing = True
+        await trio.sleep(MARK_SECONDS + 1)
+        assert marked == []
+        harness.journal.failing = False
+        await trio.sleep(MARK_SECONDS)
+        assert marked == [True]
+        nursery.cancel_scope.cancel()
+
+
 # --- reservations ---------------------------------------------------------------------------------------------
 
 ONE = ConnectorAddress(1, 1)
@@ -252,6 +311,53 @@ async def test_a_reservation_that_a_new_session_has_taken_over_is_left_to_it(
         await trio.sleep(EXPIRY_SECONDS + 1)
         nursery.cancel_scope.cancel()
     assert harness.bodies("reservation.ended") == []
+
+
+async def test_a_reservation_that_can_not_be_ended_keeps_no_other_from_it(
+    harness: Harness, autojump_clock: MockClock, poisoned: str
+) -> None:
+    """It is tried again in each round, and so is what a failing store has not taken."""
+    for identity in (poisoned, "GOOD"):
+        harness.add_charge_point(identity)
+        reserve(harness, identity, 1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end_overdue_reservations, harness.journal, harness.reads, trusted)
+        harness.journal.failing = harness.journal.readable = True
+        await trio.sleep(EXPIRY_SECONDS + 1)
+        assert harness.bodies("reservation.ended") == []
+        harness.journal.failing = False
+        await trio.sleep(EXPIRY_SECONDS)
+        assert [event.charge_point for event in harness.events("reservation.ended")] == ["GOOD"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_operation_that_can_not_be_ended_keeps_no_other_from_it(
+    harness: Harness, autojump_clock: MockClock, poisoned: str
+) -> None:
+    """Nor does a clock that is doubted for a while, or a store that is away, keep any of them from its end."""
+    body = OperationRequest(OperationKind.START_CHARGING, ONE, "TAG")
+    for identity in (poisoned, "GOOD"):
+        harness.add_charge_point(identity)
+        accepted = OperationAccepted(f"op_{identity}", "r", body, virtual_clock() + timedelta(seconds=1))
+        harness.store.commit([Append(identity, None, (NewEvent(accepted, virtual_clock()),))])
+    doubted = True
+
+    async def now() -> datetime | None:
+        await trio.lowlevel.checkpoint()
+        return None if doubted else virtual_clock()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end_abandoned_operations, harness.journal, harness.reads, now)
+        await trio.sleep(AWAY.total_seconds() + EXPIRY_SECONDS + 1)
+        assert harness.bodies("operation.ended") == []
+        doubted = False
+        harness.journal.failing = harness.journal.readable = True
+        await trio.sleep(EXPIRY_SECONDS)
+        assert harness.bodies("operation.ended") == []
+        harness.journal.failing = False
+        await trio.sleep(EXPIRY_SECONDS)
+        assert harness.bodies("operation.ended") == [OperationEnded("op_GOOD", End.OFFLINE, "away")]
+        nursery.cancel_scope.cancel()
 
 
 async def test_an_operation_whose_charger_stays_away_ends(harness: Harness, autojump_clock: MockClock) -> None:

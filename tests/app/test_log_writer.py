@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from contextlib import suppress
 
 import pytest
 
-from gateway.app.log_writer import MAX_LINE_BYTES, LineStream, LogWriter
+from gateway.app.log_writer import MAX_LINE_BYTES, LineStream, LogWriter, StderrRedirected
 
 PAGE = 4096
 """The least that a pipe can hold."""
@@ -60,7 +62,9 @@ def test_lines_are_written_in_their_order(pipe: Pipe) -> None:
     """Whole, whatever is in them."""
     writer = LogWriter(pipe.writing, dropped_line)
     for text in ("one", "zwei \u00fc", "half a pair \ud800", "x" * (MAX_LINE_BYTES + 1), "last"):
-        threading.Thread(target=writer.put, args=(text,)).start() if text == "one" else writer.put(text)
+        putting = threading.Thread(target=writer.put, args=(text,))  # from any thread, one after the other
+        putting.start()
+        putting.join()
         if text == "one":
             wait_for(lambda: not writer.held_bytes)
     lines = pipe.read_until(b"last")
@@ -180,3 +184,69 @@ def test_what_is_printed_goes_the_same_way_in_whole_lines(pipe: Pipe) -> None:
     assert pipe.read_until(b"at all") == [b"in parts", b"from a thread", b"no end yet, and the end", b"no end at all"]
     assert (stream.fileno(), stream.isatty(), stream.writable()) == (pipe.writing, False, True)
     writer.close()
+
+
+def test_a_line_about_dropped_lines_that_can_not_be_made_is_said_plainly() -> None:
+    """The thread lives on: it is the only writer."""
+
+    def broken(missing: int) -> str:
+        raise ValueError(missing)
+
+    read, written = os.pipe()
+    full = os.open("/dev/full", os.O_WRONLY)
+    descriptor = os.dup(full)
+    writer = LogWriter(descriptor, broken)
+    writer.put("lost")
+    wait_for(lambda: writer.dropped == 1)
+    os.dup2(written, descriptor)
+    writer.put("one")
+    wait_for(lambda: not writer.held_bytes)
+    writer.put("two")
+    writer.close()
+    assert os.read(read, 1000) == b"one\n1 log lines dropped\ntwo\n"
+    for each in (read, written, full, descriptor):
+        os.close(each)
+
+
+def test_a_line_without_end_is_cut_in_bounded_parts(pipe: Pipe) -> None:
+    """A program that prints no end of line fills no memory."""
+    writer = LogWriter(pipe.writing, dropped_line)
+    stream = LineStream(writer, pipe.writing)
+    assert stream.write("x" * (MAX_LINE_BYTES + 1)) == MAX_LINE_BYTES + 1
+    print("next", file=stream)
+    first, second = pipe.read_until(b"next\n")
+    assert (len(first), second) == (MAX_LINE_BYTES, b"next")
+    writer.close()
+
+
+def test_standard_error_is_redirected_while_it_lasts(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And given back, unless another has taken it since; what has no end is written."""
+    before = sys.stderr
+    writer = LogWriter(pipe.writing, dropped_line)
+    redirected = StderrRedirected(writer, pipe.writing)
+    try:
+        assert (sys.stderr.encoding, sys.stderr.errors) == ("utf-8", "backslashreplace")
+        print("half \ud800", end="", file=sys.stderr, flush=True)
+    finally:
+        redirected.restore()
+    assert sys.stderr is before
+    assert writer.flush()
+    assert os.read(pipe.reading, 100) == b"half \\ud800\n"
+    other = io.StringIO()
+    again = StderrRedirected(writer, pipe.writing)
+    monkeypatch.setattr(sys, "stderr", other)
+    again.restore()
+    assert sys.stderr is other
+    monkeypatch.undo()
+    sys.stderr = before
+    writer.close()
+
+
+def test_a_descriptor_that_is_gone_is_no_terminal() -> None:
+    """The question raises nothing."""
+    read, written = os.pipe()
+    writer = LogWriter(written, dropped_line)
+    writer.close()
+    os.close(read)
+    os.close(written)
+    assert not LineStream(writer, written).isatty()

@@ -3,17 +3,21 @@
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 from typer.testing import CliRunner
 
+from gateway.app.preflight import check as preflight
 from gateway.app.settings import load
 from gateway.cli.main import app
 from gateway.errors import SettingsError
-from tests.endtoend.gateway_process import development_certificates
+from tests.endtoend.gateway_process import development_certificates, free_port
+from tests.support.nats_server import LoneNats
 
 Check: TypeAlias = Callable[..., tuple[int, str]]
 """Checks listeners (host, port) and ``more`` text: the exit code, and what is said."""
@@ -257,3 +261,112 @@ def test_serving_refuses_what_lies_between_settings_too(tmp_path: Path) -> None:
     )
     with pytest.raises(SettingsError, match=r"metrics\.address: 127\.0\.0\.1:50051 is taken by control\.address"):
         load(path)
+
+
+def test_a_database_on_a_server_that_is_away_is_named_without_its_password(check: Check, tmp_path: Path) -> None:
+    """And a password that other users can read is a warning, or that can't be read an error."""
+    secret = tmp_path / "password"
+    table = f'[store]\nurl = "postgresql://gateway@127.0.0.1:1/gateway"\npassword_file = "{secret}"\n'
+    code, said = check(("127.0.0.1", 1), more=table)
+    assert code == 1
+    assert f"  store.password_file: {secret}: can't be read" in said
+    secret.write_text("hunter2-hunter2\n")
+    secret.chmod(0o644)
+    code, said = check(("127.0.0.1", 1), more=table)
+    assert code == 1
+    assert "  store.url: " in said
+    assert "warning: store.password_file: " in said
+    assert "hunter2" not in said
+
+
+AWAY = '[store]\nurl = "postgresql://gateway@127.0.0.1:1/gateway"\n[cluster]\nnode = 1\n'
+"""A node whose database is not there."""
+
+
+def test_servers_of_nats_are_reached_for(check: Check) -> None:
+    """None of them is an error; while one is there, another that is away is a warning."""
+    gone, also = (f"nats://127.0.0.1:{free_port()}" for _ in range(2))
+    code, said = check(("127.0.0.1", 1), more=f'{AWAY}nats = ["{gone}", "{also}"]\n')
+    assert code == 1
+    assert f"  cluster.nats: {gone}: nothing listens there" in said
+    assert f"  cluster.nats: {also}: nothing listens there" in said
+    assert "127.0.0.1:1" not in said.partition("cluster.nats")[2]
+    real = LoneNats()
+    real.start()
+    try:
+        said = check(("127.0.0.1", 1), more=f'{AWAY}nats = ["{gone}", "{real.url}"]\n')[1]
+        assert f"warning: cluster.nats: {gone}: nothing listens there" in said
+        assert real.url not in said
+    finally:
+        real.kill()
+
+
+def test_files_for_nats_are_read(check: Check, tmp_path: Path) -> None:
+    """The token, which others should not read, and the authority, each by its own setting."""
+    secret, authority = tmp_path / "token", tmp_path / "nats.pem"
+    nats = f'{AWAY}nats = ["nats://127.0.0.1:{free_port()}"]\n'
+    with_token, with_authority = (
+        f'{nats}{key} = "{path}"\n' for key, path in (("nats_token_file", secret), ("nats_ca", authority))
+    )
+    assert f"  cluster.nats_token_file: {secret}: can't be read" in check(("127.0.0.1", 1), more=with_token)[1]
+    secret.write_text("s3cret\n")
+    secret.chmod(0o644)
+    said = check(("127.0.0.1", 1), more=with_token)[1]
+    assert f"warning: cluster.nats_token_file: {secret}: other users" in said
+    assert "s3cret" not in said
+    wrong = f"  cluster.nats_ca: {authority}: holds no certificate that can be read"
+    assert wrong in check(("127.0.0.1", 1), more=with_authority)[1]
+    authority.write_text("nothing")
+    assert wrong in check(("127.0.0.1", 1), more=with_authority)[1]
+
+
+def test_nats_without_tls_over_a_network_is_a_warning(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each server that is not on this machine; what is on it needs none."""
+    monkeypatch.setattr("gateway.bridge.nats_checks.faults", lambda address: [])
+    servers = (
+        '"nats://nats1:4222", "nats://127.0.0.2:4222", "nats://[::1]:4222", "nats://localhost:4222", "tls://nats2:4222"'
+    )
+    said = check(("127.0.0.1", 1), more=f"{AWAY}nats = [{servers}]\n")[1]
+    assert "warning: cluster.nats: nats://nats1:4222 is not encrypted" in said
+    assert said.count("is not encrypted") == 1
+
+
+def test_nats_without_its_library_or_a_node_is_said(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first keeps a node from being one, the second is meant for several processes perhaps."""
+    monkeypatch.setitem(sys.modules, "gateway.bridge.nats_checks", None)
+    said = check(("127.0.0.1", 1), more='[cluster]\nnats = ["nats://127.0.0.1:1"]\n')[1]
+    assert "  cluster.node: nats-py is not installed" in said
+    assert "warning: cluster.node: missing" in said
+
+
+def test_files_of_the_control_interface_are_read(check: Check, tmp_path: Path, made: Path) -> None:
+    """Its certificate, its key and the authority of its callers, each by its own setting."""
+    key = tmp_path / "control.key"
+    shutil.copy(made / "server-rsa.key", key)
+    table = f'[control]\naddress = "127.0.0.1:0"\ncertificate = "{made}/server-rsa.pem"\nkey = "{key}"\n'
+    code, said = check(("127.0.0.1", 1), more=table)
+    assert code == 0, said
+    key.chmod(0o644)
+    assert f"warning: control.key: {key}: other users" in check(("127.0.0.1", 1), more=table)[1]
+    authority = tmp_path / "callers.pem"
+    code, said = check(("127.0.0.1", 1), more=table + f'client_ca = "{authority}"\n')
+    assert code == 1
+    assert f"  control.client_ca: {authority}: No such file" in said
+    authority.write_text("nothing")
+    assert "  control.client_ca: " in check(("127.0.0.1", 1), more=table + f'client_ca = "{authority}"\n')[1]
+    key.write_text("nothing")
+    code, said = check(("127.0.0.1", 1), more=table)
+    assert code == 1
+    assert f"  control.key: {key}" in said
+
+
+def test_one_kind_of_certificate_is_a_warning(tmp_path: Path, made: Path) -> None:
+    """Chargers that know the other kind alone can't connect."""
+    config = tmp_path / "gateway.toml"
+    pair = f'{{ certificate = "{made}/server-ecdsa.pem", key = "{made}/server-ecdsa.key" }}'
+    config.write_text(f'[[listeners]]\nhost = "127.0.0.1"\nport = 0\ncertificates = [{pair}]\n')
+    (found,) = [each for each in preflight(load(config)) if each.key == "listeners[0].certificates"]
+    assert (found.text.split(":")[0], found.fatal) == ("no RSA certificate", False)
+    later = datetime.now(UTC) + timedelta(days=10 * 365)
+    (over,) = [each for each in preflight(load(config), later) if each.key.endswith(".certificate")]
+    assert over.fatal

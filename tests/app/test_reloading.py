@@ -104,7 +104,7 @@ def _of_expired_issuer() -> Pair:
 
 async def common_name(serving: Running) -> str:
     """Of the certificate that the next connection is served."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     port = serving.gateway.endpoints.listeners[0].addresses[0][1]
     stream = trio.SSLStream(await trio.open_tcp_stream("127.0.0.1", port), context, server_hostname="localhost")
@@ -239,7 +239,7 @@ async def test_a_start_with_an_expired_certificate_serves_and_says_so(tmp_path: 
 async def control_name(serving: Running, address: str) -> str:
     """Of the certificate that the control interface presents to the next connection."""
     host, port = address.split(":")
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     stream = trio.SSLStream(await trio.open_tcp_stream(host, int(port)), context, server_hostname="localhost")

@@ -12,7 +12,7 @@ import trio
 from attrs import evolve
 
 from gateway.api.v1 import charge_point_pb2, charge_point_pb2_grpc
-from gateway.app import endpoints, serve
+from gateway.app import background, endpoints
 from gateway.app.gc_policy import GcPolicy
 from gateway.app.housekeeping import LostEnds
 from gateway.app.serve import Gateway, utc_now
@@ -276,9 +276,9 @@ async def fails(*_: object, **__: object) -> None:
         (TimerQueue, "run", "silence"),
         (GcPolicy, "run", "collector"),
         (LostEnds, "run", "lost-ends"),
-        (serve, "record_last_heard", "last-heard"),
-        (serve, "end_overdue_reservations", "reservations"),
-        (serve, "end_abandoned_operations", "operations"),
+        (background, "record_last_heard", "last-heard"),
+        (background, "end_overdue_reservations", "reservations"),
+        (background, "end_abandoned_operations", "operations"),
     ],
     ids=["feed", "retention", "silence", "collector", "lost-ends", "last-heard", "reservations", "operations"],
 )

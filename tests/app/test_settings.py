@@ -4,8 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+import attrs
 import pytest
 
+from gateway.app.from_settings import control_settings, quirk_book
+from gateway.app.preflight import check
 from gateway.app.settings import (
     CertificateFiles,
     ListenerSettings,
@@ -13,6 +16,8 @@ from gateway.app.settings import (
     load,
     render_example,
 )
+from gateway.domain.events import BootInformation
+from gateway.domain.quirks import Origin
 from gateway.errors import SettingsError
 
 LISTENER = """
@@ -145,10 +150,20 @@ def test_a_table_that_is_off_in_the_example_is_complete(read: Read) -> None:
     table = [line.removeprefix("# ") for line in lines[at : lines.index("", at)]]
     assert [line for line in table if " = " in line and line[0].islower()] == [
         'vendor = "Wall Box Chargers"',
-        "ready_after_silence_seconds = 30",
         'model = "*"',
         'firmware = "*"',
-        "plug_in_first = false",
+        "ready_after_silence_seconds = 30",
+        "settle_delay_seconds = 5",
+        "plug_in_first = true",
+        "own_requests = false",
+        "assume_subprotocol = true",
+        "accept_hex_password = true",
+        "ping_seconds = 20",
+        "pong_expected = false",
+        'measurands = ["Energy.Active.Import.Register"]',
+        "max_schedule_periods = 6",
+        "max_stack_level = 0",
+        "clock_offset_seconds = 3600",
     ]
     given = "\n".join(line for line in table if line[0] == "[" or " = " in line)
     (quirk,) = read(given + "\n").quirks
@@ -156,10 +171,35 @@ def test_a_table_that_is_off_in_the_example_is_complete(read: Read) -> None:
 
 
 def test_a_profile_says_what_its_make_needs(complaint: Complaint) -> None:
-    """A table without it would undo the built-in profile of its make unsaid."""
-    assert "quirks[0].ready_after_silence_seconds: missing; expected a number of seconds from 0 to 3600" in complaint(
-        '[[quirks]]\nvendor = "Wall Box Chargers"'
-    )
+    """A table that says nothing is a slip."""
+    said = complaint('[[quirks]]\nvendor = "Wall Box Chargers"')
+    assert "quirks[0].vendor: the table says nothing about this make: give one of accept_hex_password, " in said
+
+
+def test_all_that_a_profile_of_the_settings_says_counts(read: Read) -> None:
+    """Each key as the value of its name, with the table's place as its origin."""
+    lines = render_example().splitlines()
+    at = lines.index("# [[quirks]]")
+    table = [line.removeprefix("# ") for line in lines[at : lines.index("", at)]]
+    settings = read("\n".join(line for line in table if line[0] == "[" or " = " in line) + "\n")
+    found = quirk_book(settings).of(BootInformation("Wall Box Chargers", "x"))
+    assert {origin for origin, _ in found.origins.values()} == {Origin.SETTINGS}
+    assert found.origins["own_requests"][1] == "Wall Box Chargers: quirks[0]"
+    shown = attrs.asdict(found, filter=lambda attribute, _: attribute.name != "origins")
+    assert shown == {
+        "assume_subprotocol": True,
+        "accept_hex_password": True,
+        "own_requests": False,
+        "settle_delay": 5.0,
+        "ready_after_silence": 30.0,
+        "plug_in_first": True,
+        "ping_interval": 20.0,
+        "pong_expected": False,
+        "measurands": ("Energy.Active.Import.Register",),
+        "max_schedule_periods": 6,
+        "max_stack_level": 0,
+        "clock_offset": 3600.0,
+    }
 
 
 @pytest.mark.parametrize("policy", ["strict", "ocpp", "ELBSecurityPolicy-TLS-1-2-Ext-2018-06"])
@@ -180,6 +220,11 @@ def test_a_policy_that_there_is_not_is_named_with_its_field(complaint: Complaint
 def test_lists_of_revoked_certificates_need_an_authority(complaint: Complaint) -> None:
     """Each is named that hangs in the air."""
     assert "listeners[0].client_crl: needs client_authority" in complaint(f'{LISTENER}client_crl = "crl.pem"')
+    assert "listeners[0].client_ocsp: needs client_authority" in complaint(f'{LISTENER}client_ocsp = "certificate"')
+    assert "listeners[0].accept_without_ocsp: needs client_ocsp" in complaint(f"{LISTENER}accept_without_ocsp = true")
+    assert 'listeners[0].client_ocsp: expected a URL such as "http://ocsp.example.com/"' in complaint(
+        f'{LISTENER}client_ocsp = "https://ocsp.example.com/"'
+    )
     assert "listeners[0].accept_stale_crl: needs client_crl" in complaint(
         f'{LISTENER}client_authority = "ca.pem"\naccept_stale_crl = true'
     )
@@ -351,3 +396,57 @@ def test_a_private_key_pasted_in_is_not_repeated(complaint: Complaint) -> None:
     message = complaint("[control]\ncertificate = 'a'\nkey = '''-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n-----END'''")
     assert "control.key: expected a path, found a text with control characters or several lines" in message
     assert "MIGHAgEA" not in message
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "[tracing]\nendpoint = 'http://user:marked@collector:4317'",
+        "[metrics]\naddress = 'http://user:marked@127.0.0.1:9464'",
+        "[cluster]\nnode = 1\nnats = ['nats://user:marked@nats1:4222']",
+    ],
+    ids=["a URL", "an address", "a list of URLs"],
+)
+def test_a_password_in_a_wrong_url_is_not_repeated(complaint: Complaint, given: str) -> None:
+    """The refusal goes to the log of whatever starts the gateway."""
+    message = complaint(given)
+    assert "expected" in message
+    assert "marked" not in message
+
+
+JWT = """
+[control]
+require_callers = true
+[control.jwt]
+jwks_file = "jwks.json"
+issuer = "https://idp.example/"
+audience = "gateway"
+roles = [{ value = "ops", role = "operate" }]
+"""
+
+
+def test_jwts_are_taken_by_issuer_audience_and_roles(tmp_path: Path, complaint: Complaint) -> None:
+    """Each is asked for by name: without one of them other people's tokens would be taken, or none would be."""
+    path = tmp_path / "gateway.toml"
+    path.write_text(LISTENER + JWT)
+    assert load(path).control.jwt.jwks_file == tmp_path / "jwks.json"
+    for line in ("issuer", "audience", "roles"):
+        without = "\n".join(each for each in JWT.splitlines() if not each.startswith(line))
+        assert f"control.jwt.{line}: missing" in complaint(without)
+    assert "control.jwt.jwks_file: needs require_callers" in complaint(JWT.replace("require_callers = true", ""))
+    assert "control.jwt.algorithms[0]: expected one of: RS256" in complaint(JWT + "algorithms = ['HS256']")
+    assert "control.jwt.scope[0].label" in complaint(JWT + "scope = [{ label = 'a b', claim = 'c' }]")
+
+
+def test_a_key_set_that_can_not_be_used_is_named(tmp_path: Path) -> None:
+    """By check-config and at the start; nothing of it is shown."""
+    path = tmp_path / "gateway.toml"
+    path.write_text(LISTENER + JWT)
+    section = load(path).control
+    for content, reason in ((None, "No such file"), (b"{}", "no JSON Web Key Set")):
+        if content is not None:
+            (tmp_path / "jwks.json").write_bytes(content)
+        with pytest.raises(SettingsError, match=rf"control\.jwt\.jwks_file: .*{reason}"):
+            control_settings(section)
+        found = [each for each in check(load(path)) if each.key == "control.jwt.jwks_file"]
+        assert [reason in each.text for each in found] == [True]

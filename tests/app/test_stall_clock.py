@@ -148,14 +148,15 @@ def test_a_charger_whose_frames_lie_unread_after_a_stall_is_not_silent() -> None
             self.ended: list[str] = []
             self.pinged = trio.Event()
 
-        def end(self, reason: str, code: int) -> None:
+        def end(self, reason: str, code: int, caller: str = "") -> None:
             self.ended.append(reason)
 
         def count(self, what: str) -> None:
             pass
 
-        def start(self, fn: object) -> None:
+        def ping_nowait(self) -> bool:
             self.pinged.set()
+            return True
 
     async def main() -> None:
         heard = Heard()

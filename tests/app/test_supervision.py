@@ -31,7 +31,7 @@ async def test_a_task_that_fails_begins_again(error: Exception, autojump_clock: 
             raise error
 
     with trio.fail_after(10 * LONGEST_PAUSE):
-        await Supervisor(counts).keep("feed", task, 10)  # type: ignore[arg-type]
+        await Supervisor(counts).keep("feed", task, 10)
     assert counts.counted == [("task_failures", "feed")] * 10
     pauses = [later - earlier for earlier, later in pairwise(begun)]
     assert pauses[:3] == pytest.approx([FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE])
@@ -48,7 +48,7 @@ async def test_a_task_that_failed_long_ago_begins_again_soon(autojump_clock: tri
             await trio.sleep(2 * LONGEST_PAUSE)
             raise ValueError("a bug")
 
-    await Supervisor(Counts()).keep("retention", task)  # type: ignore[arg-type]
+    await Supervisor(Counts()).keep("retention", task)
     pauses = [later - earlier - 2 * LONGEST_PAUSE for earlier, later in pairwise(begun)]
     assert pauses == pytest.approx([FIRST_PAUSE] * 7)
 
@@ -72,8 +72,8 @@ async def test_a_group_of_failures_is_a_failure_and_cancelling_is_not(autojump_c
             raise ValueError("a bug")
 
     with trio.move_on_after(FIRST_PAUSE / 2) as scope:
-        await Supervisor(counts).keep("watch", task)  # type: ignore[arg-type]
+        await Supervisor(counts).keep("watch", task)
     assert scope.cancelled_caught
     with trio.move_on_after(FIRST_PAUSE / 2):
-        await Supervisor(counts).keep("watch", ends_badly)  # type: ignore[arg-type]
+        await Supervisor(counts).keep("watch", ends_badly)
     assert counts.counted == [("task_failures", "watch")] * 2

@@ -1,15 +1,18 @@
 """The rule by which the check judges."""
 
+import importlib.util
 import io
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from attrs import evolve
 from rich.console import Console
 
-from bench import check, histogram, scenarios
+import bench
+from bench import check, histogram, results, scenarios
 from bench.results import Figure, Result
 from bench.rows import ROWS, Row, Source
 
@@ -170,3 +173,46 @@ def test_an_option_that_a_scenario_does_not_have_is_refused() -> None:
     """A typing mistake in a short form would measure the long one."""
     with pytest.raises(ValueError, match="secnods"):
         scenarios.options(scenarios.load("startup"), {"secnods": 1})
+
+
+def test_what_is_missing_is_said_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minutes later it would be too late; what is there is not mentioned."""
+    assert not [each for each in check.missing(["rates"]) if "rates" in each]
+    find = importlib.util.find_spec
+    absent = {"matplotlib", "ocpp"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else find(name))
+    assert "matplotlib: results are kept without pictures" in check.missing(["rates"])
+    assert "mobilityhouse: the package ocpp is not installed" in check.missing(["peers"])
+    assert not [each for each in check.missing(["rates"]) if "mobilityhouse" in each]
+
+
+def test_results_are_kept_without_pictures_where_nothing_draws_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Figures are worth more than their picture."""
+    monkeypatch.setitem(sys.modules, "bench.plots", None)
+    monkeypatch.delattr(bench, "plots", raising=False)
+    kept = results.write(measured(), tmp_path)
+    assert [each.case for each in results.from_json((kept / "results.json").read_bytes())] == ["bare", "ours", "peer"]
+    assert sorted(each.name for each in kept.iterdir()) == ["results.json", "results.md"]
+
+
+def test_each_scenario_is_kept_before_the_next_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One that fails takes nothing with it."""
+
+    class Fake:
+        SHORT: ClassVar[dict[str, Any]] = {}
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def run(self, options: object, console: Console) -> list[Result]:
+            if self.name == "second":
+                raise RuntimeError("a driver has died")
+            return [Result(scenario=self.name, case="a")]
+
+    monkeypatch.setattr(scenarios, "load", Fake)
+    monkeypatch.setattr(scenarios, "options", lambda *_: None)
+    measured_all = check._measure(["first", "second", "third"], tmp_path, Console(file=io.StringIO()))
+    assert [each.scenario for each in measured_all] == ["first", "third"]
+    assert sorted(results.newest(tmp_path)) == ["first", "third"]

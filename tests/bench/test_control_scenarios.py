@@ -10,7 +10,7 @@ from bench import histogram
 from bench.fleet import Load
 from bench.grpc_driver import Watched, Window
 from bench.results import Result
-from bench.scenarios import Scenario, commands, load, options, reconcile, watch
+from bench.scenarios import Scenario, commands, lists, load, options, reconcile, watch
 
 
 def test_commands_are_measured_beside_an_echo_idle_and_under_load() -> None:
@@ -54,7 +54,18 @@ def test_watchers_are_measured_without_gaps_beside_a_bare_stream() -> None:
     bare.figure("CPU per message")
 
 
-@pytest.mark.parametrize("name", ["commands", "reconcile", "watch"])
+def test_lists_are_timed_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over all their messages, in each turn; one that lacks something makes the result invalid."""
+    monkeypatch.setattr(lists, "WARM_UP_SECONDS", 0.0)
+    monkeypatch.setattr(lists, "PAUSE_SECONDS", 0.0)
+    asked = {"whole": (lambda: [(2, 10), (1, 30)], 3), "short": (lambda: iter([(2, 20)]), 3)}
+    taken, _ = lists._measured(Idle(), asked, _options(lists, turns=2))  # type: ignore[arg-type]
+    assert [len(each.seconds) for each in taken.values()] == [2, 2]
+    assert (taken["whole"].largest, taken["whole"].wrong) == (30, [])
+    assert taken["short"].wrong == ["short: 2 instead of 3"] * 2
+
+
+@pytest.mark.parametrize("name", ["commands", "lists", "nodes", "reconcile", "watch"])
 def test_the_short_form_has_options_that_exist(name: str) -> None:
     """As the check asks for them."""
     scenario = load(name)
@@ -86,6 +97,19 @@ def test_a_load_that_was_not_what_was_asked_makes_a_result_invalid() -> None:
     assert commands.amiss(_load(1_000), 1_000.0) == []
     assert commands.amiss(_load(900), 1_000.0) == ["the load was 900 messages/s instead of 1000"]
     assert commands.amiss(_load(1_000, errors=2), 1_000.0) == ["2 messages of the load failed: CALLERROR"]
+
+
+class Idle:
+    """Chargers that send nothing."""
+
+    def start_open_loop(self, **_: float) -> None:
+        pass
+
+    def mark(self) -> None:
+        pass
+
+    def stop_open_loop(self) -> Load:
+        return _load(0)
 
 
 def _run(scenario: Scenario, **values: object) -> list[Result]:

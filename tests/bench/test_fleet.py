@@ -1,5 +1,6 @@
 """The fleet as its users see it, against a real gateway in a process of its own: what it counts is what there was."""
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
+from bench import scenarios
 from bench.fleet import Fleet, fleet
 from bench.fleet_jobs import Job, Load
 from bench.processes import Credentials, Gateway, Usage, free_ports, gateway
@@ -32,8 +34,8 @@ def chargers(server: Gateway, credentials: list[Credentials]) -> Iterator[Fleet]
         yield running
 
 
-def happened(server: Gateway, what: str, label: str = "") -> float:
-    return server.metrics().get(f'gateway_happenings_total{{label="{label}",what="{what}"}}', 0.0)
+def answered(server: Gateway, action: str) -> float:
+    return server.metrics().get(f'gateway_answer_seconds_count{{action="{action}"}}', 0.0)
 
 
 def test_chargers_boot_and_begin_transactions_and_leave(server: Gateway, chargers: Fleet) -> None:
@@ -42,18 +44,30 @@ def test_chargers_boot_and_begin_transactions_and_leave(server: Gateway, charger
     assert (connected.connected, connected.failures) == (SESSIONS, {})
     assert connected.latency.get_total_count() == SESSIONS
     assert connected.driver_cpu_seconds > 0
-    assert server.metrics()["gateway_sessions"] == SESSIONS
+    assert server.metrics()['gateway_sessions{state="accepted"}'] == SESSIONS
     chargers.disconnect()
     checked = chargers.check()
     assert (checked.alive, checked.errors) == (0, {})
 
 
+def test_each_metric_that_a_measurement_reads_is_there(server: Gateway, chargers: Fleet) -> None:
+    """By the names in their code; those with labels are added up."""
+    sources = "".join(path.read_text(encoding="utf-8") for path in Path(scenarios.__file__).parent.glob("*.py"))
+    names = set(re.findall(r'"(gateway_\w+[a-z])"', sources))
+    assert {"gateway_sessions", "gateway_store_healthy"} <= names
+    chargers.connect()
+    found = {name: server.total(name) for name in names}
+    assert found["gateway_sessions"] == SESSIONS
+    with pytest.raises(KeyError, match="the gateway has no metric gateway_session'"):
+        server.total("gateway_session")
+
+
 def test_a_closed_loop_counts_what_the_gateway_has_taken(server: Gateway, chargers: Fleet) -> None:
     """Every confirmation is one message of the gateway's, but for those of the warm-up."""
     chargers.connect(transaction=True)
-    before = happened(server, "messages", "MeterValues")
+    before = answered(server, "MeterValues")
     load = chargers.closed_loop(0.4, warm_up=0.1)
-    taken = happened(server, "messages", "MeterValues") - before
+    taken = answered(server, "MeterValues") - before
     assert load.errors == {}
     assert load.latency.get_total_count() == load.messages
     assert SESSIONS < load.messages <= taken

@@ -131,10 +131,10 @@ def test_a_charger_without_a_key_is_refused(server: Running) -> None:
 
 def test_one_that_leaves_without_a_word_ends_no_other(server: Running) -> None:
     """A connection that breaks ends itself."""
-    with Charger(server) as gone, Charger(server) as stays:
+    with Charger(server, identity="CP2") as gone, Charger(server, identity="CP3") as stays:
         gone.close()
         assert stays.call("Heartbeat", {})[0] == 3
-        with Charger(server) as later:
+        with Charger(server, identity="CP4") as later:
             assert later.call("Heartbeat", {})[0] == 3
 
 
@@ -166,3 +166,21 @@ def test_a_server_that_cannot_run_here_says_what_is_missing(monkeypatch: pytest.
     monkeypatch.setenv("PATH", "")
     with pytest.raises(process.Unavailable, match="node was not found"), process.running("ocpp_rpc", folder):
         pass
+
+
+def test_a_program_that_is_not_built_is_left_out_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without Go it can't be; a source that Go refuses is named by Go's words; what needs no build has none."""
+    monkeypatch.setattr(process, "BUILT", tmp_path)
+    assert process.why_unavailable("ocpp_go") == "it is not built (python -m bench peers builds it, where Go is there)"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert process.build("ocpp_go") == "go was not found"
+    assert process.build("bare") is None
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho 'main.go:1: no such thing' >&2\nexit 1\n", encoding="utf-8")
+    go.chmod(0o755)
+    assert process.build("ocpp_go") == "it can't be built: main.go:1: no such thing"
+    go.write_text('#!/bin/sh\n: > "$4"\n', encoding="utf-8")
+    assert process.build("ocpp_go") is None
+    assert process.why_unavailable("ocpp_go") is None

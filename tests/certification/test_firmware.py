@@ -8,10 +8,8 @@ from trio.testing import MockClock
 from gateway.domain import events as e
 from gateway.domain.commands import DiagnosticsAnswer, EmptyAnswer, GetDiagnostics, UpdateFirmware
 from tests.support.harness import BOOT, Harness, virtual_clock
+from tests.support.secret_search import LOCATION, UPLOAD
 from tests.support.station import Station, booted, time
-
-LOCATION = "ftp://files.example/firmware.bin"
-UPLOAD = "ftp://files.example/uploads"
 
 
 async def update(station: Station) -> None:

@@ -1,8 +1,4 @@
-"""OCTT's cases of the security extension, as far as security profile 2 goes.
-
-Of 079, 080 and 081 the charge point's part: the commands that begin them (GetLog, SignedUpdateFirmware) are not served
-yet, and chargers send these messages unasked as well.
-"""
+"""OCTT's cases of the security extension."""
 
 import base64
 
@@ -15,14 +11,33 @@ from gateway.chargers.admission import Admission, EntryTerms, Principal
 from gateway.domain import events as e
 from gateway.domain.commands import ChangeConfiguration, GetConfiguration, RefusalReason, Reset, ResetType, StatusAnswer
 from gateway.domain.credentials import Verifier, generate_key, make_credential
+from gateway.domain.operations import SECURITY_PROFILE, OperationKind, OperationRecord, OperationRequest
 from gateway.domain.records import CredentialKind
+from gateway.domain.security_commands import (
+    CertificateHash,
+    CertificateUse,
+    DeleteCertificate,
+    GetInstalledCertificateIds,
+    GetLog,
+    HashAlgorithm,
+    InstallCertificate,
+    InstalledCertificatesAnswer,
+    LogAnswer,
+    LogType,
+    SignedUpdateFirmware,
+)
 from gateway.session.ports import NoObserver
 from gateway.store.commits import AddCredential
 from gateway.transport.api import Accept, Peer, Rejection, UpgradeRequest
-from tests.support.harness import Harness, virtual_clock
+from tests.support.charger_certificates import SigningAuthority, pem
+from tests.support.door import CERTIFICATE
+from tests.support.door import Door as SharedDoor
+from tests.support.harness import BOOT, Harness, virtual_clock
+from tests.support.secret_search import LOCATION, UPLOAD
 from tests.support.station import ACCEPTED, Station, booted, time
 
 PEER = Peer("192.0.2.7", 40000, "TLSv1.3", "TLS_AES_128_GCM_SHA256", None)
+HASH = CertificateHash(HashAlgorithm.SHA256, "aa", "bb", "01")
 LET_IN = Accept(Principal("CP1", "ocpp1.6", 2), "ocpp1.6")
 
 
@@ -93,6 +108,71 @@ async def test_tc_073_an_impossible_password_is_not_sent(harness: Harness, autoj
             assert refused.reason is RefusalReason.INVALID_COMMAND
 
 
+@pytest.mark.parametrize("use", list(CertificateUse))
+async def test_tc_075_install_certificate(harness: Harness, autojump_clock: MockClock, use: CertificateUse) -> None:
+    """075_1, 075_2: a root of either kind is installed, and found by the same kind."""
+    root = pem(SigningAuthority(virtual_clock()).root)
+    hashes = {"hashAlgorithm": "SHA256", "issuerNameHash": "aa", "issuerKeyHash": "bb", "serialNumber": "01"}
+    async with booted(harness) as station:
+        sent = {"certificateType": use.value, "certificate": root}
+        assert await station.obeys(InstallCertificate(use, root), sent, ACCEPTED) == StatusAnswer("Accepted")
+        answer = {"status": "Accepted", "certificateHashData": [hashes]}
+        found = await station.obeys(GetInstalledCertificateIds(use), {"certificateType": use.value}, answer)
+        assert found == InstalledCertificatesAnswer("Accepted", (HASH,))
+
+
+async def test_tc_076_delete_certificate(harness: Harness, autojump_clock: MockClock) -> None:
+    """By the hashes that the charge point reported, in its algorithm."""
+    use = CertificateUse.CENTRAL_SYSTEM_ROOT
+    hashes = {"hashAlgorithm": "SHA256", "issuerNameHash": "aa", "issuerKeyHash": "bb", "serialNumber": "01"}
+    async with booted(harness) as station:
+        answer = {"status": "Accepted", "certificateHashData": [hashes]}
+        found = await station.obeys(GetInstalledCertificateIds(use), {"certificateType": use.value}, answer)
+        assert isinstance(found, InstalledCertificatesAnswer)
+        (only,) = found.certificates
+        sent = {"certificateHashData": hashes}
+        assert await station.obeys(DeleteCertificate(only), sent, ACCEPTED) == StatusAnswer("Accepted")
+        answer = {"status": "NotFound"}
+        found = await station.obeys(GetInstalledCertificateIds(use), {"certificateType": use.value}, answer)
+        assert found == InstalledCertificatesAnswer("NotFound")
+
+
+async def test_tc_078_invalid_central_system_certificate(harness: Harness, autojump_clock: MockClock) -> None:
+    """A root that the charge point does not take: its word is the answer, its event is confirmed and recorded."""
+    root = pem(SigningAuthority(virtual_clock()).root)
+    use, kind = CertificateUse.CENTRAL_SYSTEM_ROOT, "InvalidCentralSystemCertificate"
+    async with booted(harness) as station:
+        sent = {"certificateType": use.value, "certificate": root}
+        answer = await station.obeys(InstallCertificate(use, root), sent, {"status": "Rejected"})
+        assert answer == StatusAnswer("Rejected")
+        assert await station.says("SecurityEventNotification", type=kind, timestamp=time()) == {}
+        assert harness.bodies(e.SecurityEventReported.TYPE) == [e.SecurityEventReported(kind)]
+
+
+async def test_tc_079_security_log(harness: Harness, autojump_clock: MockClock) -> None:
+    """GetLog with its number; what the charge point says of that number belongs to the command, and nothing else."""
+    async with booted(harness) as station:
+        command = GetLog(LogType.SECURITY, 12, UPLOAD, retries=1, retry_interval=30)
+        sent = {
+            "logType": "SecurityLog",
+            "requestId": 12,
+            "retries": 1,
+            "retryInterval": 30,
+            "log": {"remoteLocation": UPLOAD},
+        }
+        answer = {"status": "Accepted", "filename": "security.log"}
+        assert await station.obeys(command, sent, answer) == LogAnswer("Accepted", "security.log")
+        assert await station.says("LogStatusNotification", status="Uploading", requestId=12) == {}
+        assert await station.says("LogStatusNotification", status="Uploading", requestId=11) == {}
+        assert await station.says("LogStatusNotification", status="Uploaded", requestId=12) == {}
+        (asked,) = harness.store.commands("CP1", None, 5)
+        belongs = [getattr(body, "command_id", "") for body in harness.bodies(e.LogStatusReported.TYPE)]
+        assert belongs == [asked.command_id, "", asked.command_id]
+        record = harness.store.charge_point("CP1")
+        assert record is not None
+        assert dict(record.progress)["log"].succeeded
+
+
 async def test_tc_079_security_log_is_uploaded(harness: Harness, autojump_clock: MockClock) -> None:
     """Uploading and Uploaded are confirmed and recorded, with the number of their request and without one."""
     async with booted(harness) as station:
@@ -119,8 +199,20 @@ async def test_tc_079_security_log_is_uploaded(harness: Harness, autojump_clock:
 async def test_tc_080_signed_firmware_statuses(
     harness: Harness, autojump_clock: MockClock, statuses: list[str]
 ) -> None:
-    """080, 081: confirmed and recorded in any order, over a reboot, and with a signature that is not valid."""
+    """080, 081: the update with its certificate and signature; its statuses are confirmed and recorded as its own in
+    any order, over a reboot, and with a signature that is not valid."""
+    signer = pem(SigningAuthority(virtual_clock()).root)
     async with booted(harness) as station:
+        command = SignedUpdateFirmware(5, LOCATION, virtual_clock(), signer, "c2ln")
+        firmware = {
+            "location": LOCATION,
+            "retrieveDateTime": time(),
+            "signingCertificate": signer,
+            "signature": "c2ln",
+        }
+        sent = {"requestId": 5, "firmware": firmware}
+        assert await station.obeys(command, sent, ACCEPTED) == StatusAnswer("Accepted")
+        (asked,) = harness.store.commands("CP1", None, 5)
         for status in statuses:
             if status == "InstallRebooting":
                 await station.disconnects(cleanly=True)
@@ -128,7 +220,11 @@ async def test_tc_080_signed_firmware_statuses(
                 await station.boots()
             assert await station.says("SignedFirmwareStatusNotification", status=status, requestId=5) == {}
         bodies = harness.bodies(e.FirmwareStatusReported.TYPE)
-        assert bodies == [e.FirmwareStatusReported(status, 5, signed=True) for status in statuses]
+        until = statuses.index("Installed") if "Installed" in statuses else len(statuses)
+        assert bodies == [
+            e.FirmwareStatusReported(each, 5, signed=True, command_id=asked.command_id if number <= until else "")
+            for number, each in enumerate(statuses)
+        ]
 
 
 async def test_security_events_are_confirmed(harness: Harness, autojump_clock: MockClock) -> None:
@@ -185,3 +281,41 @@ async def test_a_client_certificate_alone_does_not_admit(harness: Harness, door:
     assert isinstance(refused, Rejection)
     assert refused.status == 401
     assert await door.knock(key, peer=peer) == LET_IN
+
+
+async def test_tc_073_the_gateway_changes_the_password(harness: Harness, autojump_clock: MockClock) -> None:
+    """The same by RotateAuthorizationKey: 40 digits, Accepted, and the charge point comes back with the new
+    password."""
+    async with booted(harness) as station:
+        old, door = generate_key(), SharedDoor(harness)
+        door.give_key(old)
+        rotation = OperationRequest(OperationKind.ROTATE_AUTHORIZATION_KEY)
+        assert isinstance(await harness.router.operate("CP1", rotation, "tc073", 60.0), OperationRecord)
+        message_id, _, payload = await station.charger.next_call("ChangeConfiguration")
+        new = bytes.fromhex(payload["value"])
+        assert payload == {"key": "AuthorizationKey", "value": new.hex().upper()}
+        assert len(new) == 20
+        await station.charger.answer(message_id, ACCEPTED)
+        await trio.sleep(0.5)
+        assert [await door.opens_to(key) for key in (old, new)] == [False, True]
+        await station.disconnects(cleanly=True)
+        async with door.connected(new) as charger:
+            await charger.call("BootNotification", BOOT)
+
+
+async def test_tc_083_the_gateway_upgrades_the_profile(harness: Harness, autojump_clock: MockClock) -> None:
+    """SecurityProfile 3, a hard reset, a connection with it, and from then on the lower one is refused."""
+    async with booted(harness) as station:
+        key, door = generate_key(), SharedDoor(harness)
+        door.give_key(key)
+        upgrade = OperationRequest(OperationKind.UPGRADE_SECURITY_PROFILE, arguments={SECURITY_PROFILE: 3})
+        assert isinstance(await harness.router.operate("CP1", upgrade, "tc083", 60.0), OperationRecord)
+        payload = {"key": "SecurityProfile", "value": "3"}
+        await station.charger.answer(await station.receives("ChangeConfiguration", payload), ACCEPTED)
+        await station.charger.answer(await station.receives("Reset", {"type": "Hard"}), ACCEPTED)
+        assert await door.opens_to(key)
+        await station.disconnects(cleanly=True)
+        async with door.connected(None, CERTIFICATE) as charger:
+            await charger.call("BootNotification", BOOT)
+        assert not await door.opens_to(key)
+        assert await door.opens_to(None, CERTIFICATE)

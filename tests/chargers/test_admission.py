@@ -12,14 +12,13 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from gateway.chargers.admission import LOGGED_AT_ONCE, Admission, EntryTerms, Principal
+from gateway.chargers.admission import LOGGED_AT_ONCE, Admission, EntryTerms, KeyUse, Principal
 from gateway.chargers.certificate_identity import CertificateRule
 from gateway.chargers.slow_checks import SlowChecks
 from gateway.domain.credentials import Verifier, find, generate_key, make_credential
-from gateway.domain.records import CredentialKind
-from gateway.domain.values import Switch
+from gateway.domain.records import CredentialKind, KeyStanding
 from gateway.session.ports import NoObserver
-from gateway.store.commits import AddCredential, UpdateChargePoint
+from gateway.store.commits import AddCredential, RemoveCredentials, UpdateChargePoint
 from gateway.transport.api import Accept, Peer, Rejection, UpgradeRequest
 from gateway.transport.authentication import unauthorized
 from tests.support.harness import Harness, virtual_clock
@@ -174,7 +173,7 @@ async def test_a_wrong_password_is_reported_before_a_wrong_subprotocol(harness: 
 async def test_the_operators_switch_admits_a_charger_without_a_subprotocol(harness: Harness) -> None:
     """X2: spoken to as 1.6, and nothing is echoed."""
     add(harness, KEY)
-    harness.store.commit([UpdateChargePoint("CP1", virtual_clock(), assume_subprotocol=True)])
+    harness.store.commit([UpdateChargePoint("CP1", virtual_clock(), quirks={"assume_subprotocol": True})])
     answer = await admission(harness)(request(offered=()))
     assert answer == Accept(Principal("CP1", "ocpp1.6", 2), None)
     of_several = await admission(harness, subprotocols=("ocpp1.6", "ocpp9"))(request(offered=()))
@@ -253,18 +252,32 @@ async def test_a_store_that_cannot_be_read_admits_no_charger(harness: Harness) -
 
 
 async def test_using_the_newer_key_supersedes_the_older_one(harness: Harness) -> None:
-    """A7.8: with two keys in force, the newer one's first use decides; the older one's use decides nothing."""
+    """A7.8: with two keys in force, the newer one's first use decides; the older one's use decides of one that was
+    offered, and nothing of one that was provisioned, or that counts from the next boot on."""
     new = generate_key()
     add(harness, KEY)
-    await_later = make_credential(new, CredentialKind.GENERATED, virtual_clock())
-    harness.store.commit([AddCredential("CP1", await_later)])
-    with_old = await admission(harness)(request())
-    assert isinstance(with_old, Accept)
-    assert with_old.principal == Principal("CP1", "ocpp1.6", 2)
-    with_new = await admission(harness)(request(key=new))
-    assert isinstance(with_new, Accept)
-    assert isinstance(with_new.principal, Principal)
-    assert len(with_new.principal.superseded) == 1
+    credential = make_credential(new, CredentialKind.GENERATED, virtual_clock())
+    passed_over = {
+        KeyStanding.OFFERED: (credential.credential_id,),
+        KeyStanding.AFTER_BOOT: (),
+        KeyStanding.SETTLED: (),
+    }
+    for standing, ids in passed_over.items():
+        harness.store.commit([AddCredential("CP1", attrs.evolve(credential, standing=standing))])
+        with_old, with_new = await used(harness, KEY), await used(harness, new)
+        assert (with_old.passed_over, with_old.settles) == (ids, bool(ids))
+        assert (with_new.credential_id, with_new.passed_over) == (credential.credential_id, ())
+        assert with_new.settles
+        harness.store.commit([RemoveCredentials("CP1", (credential.credential_id,))])
+
+
+async def used(harness: Harness, key: bytes) -> KeyUse:
+    """Use a key that lets in; what follows from it."""
+    accepted = await admission(harness)(request(key=key))
+    assert isinstance(accepted, Accept)
+    assert isinstance(accepted.principal, Principal)
+    assert accepted.principal.use is not None
+    return accepted.principal.use
 
 
 async def test_above_the_mark_a_stranger_costs_nothing_and_is_answered_when_to_come_back(harness: Harness) -> None:
@@ -363,8 +376,7 @@ async def test_a_keys_hexadecimal_form_opens_where_it_is_tolerated(
     """X3, of either kind of key: the slow check is given the same word."""
     key = bytes(range(20))
     add(harness, key, kind=kind)
-    admit = admission(harness)
-    admit._verifier = Verifier(accept_hex=accepts)
+    admit = admission(harness, accept_hex=accepts)
     answer = await admit(request(key=key.hex().encode()))
     assert isinstance(answer, Accept if accepts else Rejection)
     assert isinstance(await admit(request(key=key)), Accept)
@@ -377,18 +389,18 @@ HEX_KEY = b"0123456789abcdefghij"
 @pytest.mark.parametrize(
     ("for_all", "for_one", "admitted"),
     [
-        (False, Switch.DEFAULT, False),
-        (True, Switch.DEFAULT, True),
-        (False, Switch.ON, True),
-        (True, Switch.OFF, False),
+        (False, None, False),
+        (True, None, True),
+        (False, True, True),
+        (True, False, False),
     ],
 )
 async def test_hexadecimal_text_is_a_password_where_the_operator_says_so(
-    harness: Harness, kind: CredentialKind, for_all: bool, for_one: Switch, admitted: bool
+    harness: Harness, kind: CredentialKind, for_all: bool, for_one: bool | None, admitted: bool
 ) -> None:
     """X3: for all, or for one charge point, whose setting counts; the bytes are taken in any case."""
     add(harness, HEX_KEY, kind=kind)
-    harness.store.commit([UpdateChargePoint("CP1", virtual_clock(), accept_hex_password=for_one)])
+    harness.store.commit([UpdateChargePoint("CP1", virtual_clock(), quirks={"accept_hex_password": for_one})])
     door = admission(harness, accept_hex=for_all)
     for digits in (HEX_KEY.hex().encode(), HEX_KEY.hex().upper().encode()):
         answer = await door(request(key=digits))

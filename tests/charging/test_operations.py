@@ -22,7 +22,7 @@ from gateway.domain.operations import (
 )
 from gateway.domain.power import Power
 from gateway.domain.steering import Steering, SteeringState
-from gateway.domain.values import ConnectorAddress
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ONE = ConnectorAddress(1, 1)
@@ -214,12 +214,36 @@ def test_a_limit_ends_as_its_steering_says(
     kind: OperationKind, state: SteeringState, open_: bool, stages: list[Stage], end: End | None, reason: str
 ) -> None:
     """Done when the meter shows it, or the charger has accepted it and nothing charges."""
-    if kind is OperationKind.RESUME_CHARGING and state is SteeringState.APPLIED:
-        end = End.DONE  # a limit that is lifted leaves nothing for a meter to show
     found = step(limiting(kind=kind), None, NOW, steered=steered(state, open_=open_))
     assert ends(found) == (stages, end, reason)
     assert all(each.command_id == "cmd_9" for each in found.events if isinstance(each, OperationAdvanced))
     assert found.send is None
+
+
+RESUMED = limiting(Stage.CHARGER_ACCEPTED, OperationKind.RESUME_CHARGING)
+ENDED = RESUMED.record.expires_at
+
+
+@pytest.mark.parametrize(
+    ("watts", "at", "now", "stages", "end", "reason"),
+    [
+        (300, NOW, NOW, [Stage.POWER_RISEN], End.DONE, ""),
+        (300, NOW - timedelta(seconds=1), NOW, [], None, ""),
+        (0, NOW, NOW, [], None, ""),
+        (0, NOW, ENDED, [], End.NO_EFFECT, "no-power"),
+        (None, NOW, ENDED, [], End.UNKNOWN, "not-verified"),
+    ],
+)
+def test_a_resume_is_done_when_power_flows_again(
+    watts: float | None, at: datetime, now: datetime, stages: list[Stage], end: End | None, reason: str
+) -> None:
+    """By a reading since the charger has accepted it; of a whole charge point by its word."""
+    power = None if watts is None else Power(watts, at)
+    applied = steered(SteeringState.APPLIED)
+    assert ends(step(RESUMED, power, now, steered=applied)) == (stages, end, reason)
+    request = evolve(RESUMED.record.request, connector=WHOLE_CHARGE_POINT)
+    whole = evolve(RESUMED, record=evolve(RESUMED.record, request=request))
+    assert ends(step(whole, power, NOW, steered=applied)) == ([], End.DONE, "")
 
 
 def test_a_limit_says_nothing_of_another_revision() -> None:

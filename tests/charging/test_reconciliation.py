@@ -15,7 +15,9 @@ from gateway.charging.reconciliation import (
     AskAbilities,
     Clear,
     Found,
+    Gone,
     Look,
+    LookFor,
     Record,
     Situation,
     Step,
@@ -273,9 +275,14 @@ class Played:
                 steering = self._sent(step, word, f"cmd_{self.number}")
                 self.s = evolve(self.s, steering=steering, fresh=False, agrees=None)
             case Clear(number):
-                self.has.pop(number, None)
-                left = {key: each for key, each in s.installed.items() if key != number}
-                self.s = evolve(s, steering=outcomes.cleared(s.steering, number, "cmd"), installed=left, fresh=False)
+                word = self.draw.draw(st.sampled_from(["cleared", "cleared", "refused", "done", "lost"]))
+                steering = self._cleared(number, word)
+                self.s = evolve(self.s, steering=steering, fresh=False, gone={})
+            case LookFor(number):
+                self.s = evolve(s, gone={number: number not in self.has and self.draw.draw(st.booleans())})
+            case Gone(number):
+                self._forget(number)
+                self.s = evolve(self.s, steering=outcomes.cleared(s.steering, number, ""))
             case Look():
                 self.s = evolve(s, agrees=self.draw.draw(st.booleans()) and bool(self.has))
             case Found(send):
@@ -287,6 +294,22 @@ class Played:
             case AskAbilities():
                 self.s = evolve(s, asked=True)
         return step
+
+    def _cleared(self, number: int, word: str) -> Steering:
+        s = self.s
+        if word in ("cleared", "done"):
+            self.has.pop(number, None)
+        steering = outcomes.clearing(s.steering, number)
+        if word == "cleared":
+            self._forget(number)
+            return outcomes.cleared(steering, number, "cmd")
+        if word == "refused":
+            return outcomes.not_cleared(steering, number, "Rejected", "cmd", s.now)
+        return outcomes.perhaps_cleared(steering, number, "cmd", s.now)
+
+    def _forget(self, number: int) -> None:
+        left = {key: each for key, each in self.s.installed.items() if key != number}
+        self.s = evolve(self.s, installed=left)
 
     def _sent(self, step: Send, word: str, command_id: str) -> Steering:
         s = self.s
@@ -335,9 +358,9 @@ class Played:
         match happens:
             case "boot":
                 self.has.clear()
-                self.s = evolve(self.s, confirmed=False, fresh=True, asked=False, agrees=None)
+                self.s = evolve(self.s, confirmed=False, fresh=True, asked=False, agrees=None, gone={})
             case "reconnect":
-                self.s = evolve(self.s, confirmed=False, fresh=True, agrees=None)
+                self.s = evolve(self.s, confirmed=False, fresh=True, agrees=None, gone={})
             case "meter":
                 self.s = evolve(self.s, power=Measured(watts, later))
             case "start":

@@ -14,21 +14,26 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from gateway.api.v1 import (
+    audit_pb2,
     caller_pb2,
     charge_point_pb2,
     command_pb2,
     diagnostics_pb2,
     energy_pb2,
     event_pb2,
+    fleet_pb2,
     id_tag_pb2,
     operation_pb2,
     retention_pb2,
+    server_pb2,
     steering_pb2,
     transaction_pb2,
 )
 
 SERVICES = {
+    "AuditService": audit_pb2,
     "CallerService": caller_pb2,
+    "FleetService": fleet_pb2,
     "ChargePointService": charge_point_pb2,
     "CommandService": command_pb2,
     "DiagnosticsService": diagnostics_pb2,
@@ -37,6 +42,7 @@ SERVICES = {
     "IdTagService": id_tag_pb2,
     "OperationService": operation_pb2,
     "RetentionService": retention_pb2,
+    "ServerService": server_pb2,
     "SteeringService": steering_pb2,
     "TransactionService": transaction_pb2,
 }
@@ -132,7 +138,7 @@ class FakeGateway:
 @contextmanager
 def serving(fake: FakeGateway) -> Iterator[FakeGateway]:
     """Serve it on a port of its own."""
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
     for service, messages in SERVICES.items():
         descriptor = messages.DESCRIPTOR.services_by_name[service]
         handlers = {}

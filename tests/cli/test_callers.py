@@ -139,3 +139,14 @@ def test_the_first_caller_is_made_while_the_gateway_does_not_run(run, tmp_path: 
     store.close()
     wrong = run("callers", "add", "a b", "--role", "read", "--offline", "--config", config)
     assert (wrong.exit_code, "name: must have" in wrong.stderr) == (1, True)
+
+
+def test_what_leaves_nothing_to_show_is_an_empty_object_in_json(run):
+    """For programs, which read an object from every command."""
+    for words in (
+        ("callers", "revoke"),
+        ("tags", "remove"),
+        ("chargers", "disconnect"),
+        ("chargers", "remove", "--yes"),
+    ):
+        assert run(*words, "x", "--json").stdout == "{}\n"

@@ -10,7 +10,16 @@ import pytest
 from gateway.api.v1 import charge_point_pb2 as api
 from gateway.api.v1 import id_tag_pb2 as tags_api
 from gateway.api.v1 import reading_pb2 as rd
-from gateway.api.v1.common_pb2 import ConnectorAddress, Energy
+from gateway.api.v1.common_pb2 import ChargingProfile, ChargingProfilePurpose, ConnectorAddress, Energy
+from gateway.api.v1.operation_pb2 import (
+    Operation,
+    OperationEnd,
+    OperationKind,
+    OperationStage,
+    OperationStageReached,
+    RotateAuthorizationKeyResponse,
+    WatchOperationResponse,
+)
 from tests.cli.fakes import Failure, at
 
 HOME = api.ChargePoint(
@@ -31,8 +40,11 @@ def test_a_generated_key_is_shown_once_as_it_is_typed(fake, run):
     fake.answers["CreateChargePoint"] = api.CreateChargePointResponse(
         charge_point=HOME, generated_authorization_key=b"abcdefghij2345678ABC"
     )
-    result = run("chargers", "add", "HOME-1", "--registration", "pending", "--description", "garage")
+    result = run(
+        "chargers", "add", "HOME-1", "--registration", "pending", "--description", "garage", "--request-id", "r1"
+    )
     assert result.exit_code == 0, result.output
+    assert fake.asked("CreateChargePoint")[0].request_id == "r1"
     assert "AuthorizationKey: abcdefghij2345678ABC" in result.stdout.splitlines()
     assert b"abcdefghij2345678ABC".hex() in result.stderr
     (request,) = fake.asked("CreateChargePoint")
@@ -88,6 +100,34 @@ def test_a_charger_is_shown_with_all_that_is_known(fake, run):
     text = run("chargers", "show", "HOME-1").stdout
     for part in ("192.0.2.7:5000", "Hearth", "Charging", "MeterValueSampleInterval"):
         assert part in text
+
+
+def test_a_charger_is_shown_with_the_charging_profiles_that_it_has_accepted(fake, run):
+    """One without an end, and one that ends; the command that brought it."""
+    purposes = ChargingProfilePurpose
+    ends = ChargingProfile(
+        charging_profile_id=900_000_013,
+        stack_level=8,
+        purpose=purposes.CHARGING_PROFILE_PURPOSE_TX_PROFILE,
+        valid_to_time=at("2024-05-01T14:00:00Z"),
+    )
+    stays = ChargingProfile(charging_profile_id=7, purpose=purposes.CHARGING_PROFILE_PURPOSE_CHARGE_POINT_MAX_PROFILE)
+    accepted, one = at("2024-05-01T12:00:00Z"), ConnectorAddress(evse=1, connector=1)
+    shown = api.ChargePoint(identity="HOME-1")
+    shown.charging_profiles.add(connector=one, profile=ends, accept_time=accepted, command_id="cmd_1")
+    shown.charging_profiles.add(connector=ConnectorAddress(), profile=stays, accept_time=accepted, command_id="cmd_2")
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=shown)
+    lines = [line.split() for line in run("chargers", "show", "HOME-1").stdout.splitlines()]
+    assert [
+        "900000013",
+        "1",
+        "TxProfile",
+        "8",
+        *["2024-05-01", "14:00:00"],
+        *["2024-05-01", "12:00:00"],
+        "cmd_1",
+    ] in lines
+    assert ["7", "0", "ChargePointMaxProfile", "0", "2024-05-01", "12:00:00", "cmd_2"] in lines
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(-90, "90.0 s behind"), (1.25, "1.2 s ahead")])
@@ -456,3 +496,141 @@ def test_a_label_without_a_key_or_an_equals_sign_is_wrong_usage(fake, run, label
     assert result.exit_code == 2
     assert "expected key=value" in result.stderr
     assert not fake.requests
+
+
+def test_a_key_is_rotated_and_not_shown(fake, run):
+    """Stages are shown as they are reached; the end is the exit code's."""
+    stages = [
+        OperationStageReached(stage=OperationStage.Value(f"OPERATION_STAGE_{each}"), sequence=number)
+        for number, each in enumerate(("ACCEPTED", "SENT", "REBOOT_REQUIRED", "KEY_USED"), 1)
+    ]
+    kind = OperationKind.OPERATION_KIND_ROTATE_AUTHORIZATION_KEY
+    begun = Operation(operation_id="op_1", charge_point="HOME-1", kind=kind, stages=stages[:1])
+    done = Operation(
+        operation_id="op_1", charge_point="HOME-1", kind=kind, stages=stages, end=OperationEnd.OPERATION_END_DONE
+    )
+    fake.answers["RotateAuthorizationKey"] = RotateAuthorizationKeyResponse(operation=begun)
+    fake.answers["WatchOperation"] = [WatchOperationResponse(operation=done)]
+    result = run("chargers", "rotate-key", "HOME-1", "--request-id", "r1")
+    assert (result.exit_code, result.stdout) == (0, "HOME-1: rotate authorization key: done\n")
+    assert "reboot required" in result.stderr
+    (request,) = fake.asked("RotateAuthorizationKey")
+    assert (request.charge_point, request.request_id) == ("HOME-1", "r1")
+    assert (request.reset, request.insist) == (False, False)
+    assert run("chargers", "rotate-key", "HOME-1", "--reset", "--anyway").exit_code == 0
+    request = fake.asked("RotateAuthorizationKey")[-1]
+    assert (request.reset, request.insist) == (True, True)
+    refused = Operation(charge_point="HOME-1", kind=kind, end=OperationEnd.OPERATION_END_REFUSED, reason="Rejected")
+    fake.answers["WatchOperation"] = [WatchOperationResponse(operation=refused)]
+    assert run("chargers", "rotate-key", "HOME-1").exit_code == 3
+
+
+def test_a_security_profile_is_raised_and_followed(fake, run):
+    """The caller's word on prerequisites goes along; a fall-back is a failure."""
+    kind = OperationKind.OPERATION_KIND_UPGRADE_SECURITY_PROFILE
+    done = Operation(charge_point="HOME-1", kind=kind, end=OperationEnd.OPERATION_END_DONE)
+    fake.answers["WatchOperation"] = [WatchOperationResponse(operation=done)]
+    result = run("chargers", "upgrade-profile", "HOME-1", 3, "--has-certificate", "--anyway")
+    assert (result.exit_code, result.stdout) == (0, "HOME-1: upgrade security profile: done\n")
+    (request,) = fake.asked("UpgradeSecurityProfile")
+    assert (request.charge_point, request.security_profile) == ("HOME-1", 3)
+    assert (request.client_certificate_installed, request.ca_certificate_installed, request.insist) == (
+        True,
+        False,
+        True,
+    )
+    back = Operation(charge_point="HOME-1", kind=kind, end=OperationEnd.OPERATION_END_ROLLED_BACK, reason="fell-back")
+    fake.answers["WatchOperation"] = [WatchOperationResponse(operation=back)]
+    result = run("chargers", "upgrade-profile", "HOME-1", 3)
+    assert result.exit_code == 1
+    assert "rolled back (fell-back)" in result.stderr
+
+
+def test_the_least_profile_is_set_and_shown(fake, run):
+    """By update it may be taken back."""
+    assert run("chargers", "add", "HOME-1", "--minimum-profile", 3, "--key", "00" * 20).exit_code == 0
+    assert fake.asked("CreateChargePoint")[0].charge_point.minimum_security_profile == 3
+    assert run("chargers", "update", "HOME-1", "--minimum-profile", 0).exit_code == 0
+    (request,) = fake.asked("UpdateChargePoint")
+    assert list(request.update_mask.paths) == ["minimum_security_profile"]
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(
+        charge_point=api.ChargePoint(identity="HOME-1", minimum_security_profile=3)
+    )
+    assert re.search(r"minimum profile\s+3", run("chargers", "show", "HOME-1").stdout)
+
+
+def test_values_of_its_quirk_profile_are_set_for_a_charger(fake, run):
+    """Of each kind; default takes the value back."""
+    typed = (
+        "settle_delay=5.5",
+        "own-requests=off",
+        "max_stack_level=0",
+        "measurands=Energy.Active.Import.Register; Power.Active.Import",
+        "plug_in_first=default",
+    )
+    arguments = [each for quirk in typed for each in ("--quirk", quirk)]
+    assert run("chargers", "update", "H", *arguments).exit_code == 0
+    request = fake.asked("UpdateChargePoint")[-1]
+    assert list(request.update_mask.paths) == [
+        "quirks.settle_delay",
+        "quirks.own_requests",
+        "quirks.max_stack_level",
+        "quirks.measurands",
+        "quirks.plug_in_first",
+    ]
+    quirks = request.charge_point.quirks
+    assert quirks.settle_delay.ToTimedelta().total_seconds() == 5.5
+    assert (quirks.own_requests, quirks.HasField("own_requests")) == (False, True)
+    assert (quirks.max_stack_level, quirks.HasField("max_stack_level")) == (0, True)
+    assert list(quirks.measurands) == ["Energy.Active.Import.Register", "Power.Active.Import"]
+    assert not quirks.HasField("plug_in_first")
+    assert run("chargers", "add", "H", "--quirk", "pong_expected=off").exit_code == 0
+    made = fake.asked("CreateChargePoint")[-1].charge_point.quirks
+    assert (made.pong_expected, made.HasField("pong_expected")) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("settle_delay", "expected NAME=VALUE"),
+        ("humour=on", "expected NAME=VALUE"),
+        ("settle_delay=soon", "settle_delay: expected a number of seconds"),
+        ("settle_delay=1e300", "settle_delay: expected a number of seconds"),
+        ("max_stack_level=1.5", "max_stack_level: expected a whole number"),
+        ("pong_expected=maybe", "pong_expected: expected on, off or default"),
+    ],
+)
+def test_a_quirk_that_can_not_be_meant_is_wrong_usage(fake, run, typed, said):
+    """Nothing is sent."""
+    result = run("chargers", "update", "H", "--quirk", typed)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("\u2502", " ").split())
+    assert not fake.requests
+
+
+def test_the_quirk_profile_that_counts_is_shown_with_its_origins(fake, run):
+    """Every value, where it comes from, and the make's source."""
+    charger = api.ChargePoint(identity="H")
+    charger.effective_quirks.settle_delay.FromSeconds(2)
+    charger.effective_quirks.max_stack_level = 0
+    charger.effective_quirks.own_requests = False
+    charger.effective_quirks.measurands.extend(["A,B", "A"])
+    for field, source, detail in (
+        ("settle_delay", api.QUIRK_SOURCE_DEFAULT, ""),
+        ("max_stack_level", api.QUIRK_SOURCE_BUILT_IN, "ABB: evcc-io/evcc #15493"),
+        ("own_requests", api.QUIRK_SOURCE_CHARGE_POINT, ""),
+        ("measurands", api.QUIRK_SOURCE_SETTINGS, "ABB: quirks[0]"),
+        ("max_schedule_periods", api.QUIRK_SOURCE_DEFAULT, ""),
+        ("of_a_newer_gateway", api.QUIRK_SOURCE_DEFAULT, ""),
+    ):
+        charger.quirk_origins.add(field=field, source=source, detail=detail)
+    fake.answers["GetChargePoint"] = api.GetChargePointResponse(charge_point=charger)
+    shown = [" ".join(line.split()) for line in run("chargers", "show", "H").stdout.splitlines()]
+    for line in (
+        "settle_delay 2 s settings for all",
+        "max_stack_level 0 built in ABB: evcc-io/evcc #15493",
+        "own_requests off for it alone",
+        "measurands A,B; A settings ABB: quirks[0]",
+        "max_schedule_periods - settings for all",
+    ):
+        assert line in shown

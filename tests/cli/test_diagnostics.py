@@ -1,4 +1,4 @@
-"""`gateway refused`, `frames` and `deviations`: what is asked of the gateway, and what is shown of its answer."""
+"""`gateway refused`, `frames`, `deviations`, `latencies`: what is asked of the gateway, what is shown of its answer."""
 
 import json
 import re
@@ -154,3 +154,44 @@ def test_deviations_are_listed_the_most_frequent_first(fake, run):
     fake.answers["ListDeviations"] = api.ListDeviationsResponse(deviations=[rare, DEVIATION])
     (shown,) = json.loads(run("deviations", "--json", "--limit", 1).stdout)
     assert shown["deviation"] == "spelling"
+
+
+def test_latencies_are_listed_the_slowest_first(fake, run):
+    """By make and firmware, in units that fit."""
+    slow = api.Latency(
+        kind=api.LATENCY_KIND_CALL, action="Reset", vendor="Hearth", model="W22", firmware_version="1.4", count=3
+    )
+    slow.mean_duration.FromMilliseconds(2500)
+    slow.median_duration.FromMilliseconds(999)
+    slow.p99_duration.FromMilliseconds(40_000)
+    quick = api.Latency(kind=api.LATENCY_KIND_ANSWER, action="Heartbeat", count=100)
+    quick.p99_duration.FromMicroseconds(1250)
+    fake.answers["ListLatencies"] = api.ListLatenciesResponse(latencies=[quick, slow])
+    named = ("--vendor", "Hearth", "--model", "W22", "--firmware", "1.4", "--action", "Reset")
+    result = run("latencies", *named)
+    assert result.exit_code == 0, result.output
+    _, first, second, *_ = result.stdout.splitlines()
+    for part in ("of charger", "Reset", "Hearth", "W22", "1.4", "2.5 s", "999 ms", "40 s"):
+        assert part in first
+    for part in ("to charger", "Heartbeat", "1.25 ms"):
+        assert part in second
+    (asked,) = fake.asked("ListLatencies")
+    assert (asked.vendor, asked.model, asked.firmware_version, asked.action) == ("Hearth", "W22", "1.4", "Reset")
+    fake.answers["ListLatencies"] = api.ListLatenciesResponse(latencies=[quick, slow])
+    result = run("latencies", "--json", "--limit", 1)
+    assert [each["action"] for each in json.loads(result.stdout)] == ["Reset"]
+    fake.answers["ListLatencies"] = api.ListLatenciesResponse(latencies=[quick, slow])
+    assert "the 1 slowest of 2" in run("latencies", "--limit", 1).stderr
+    fake.answers["ListLatencies"] = api.ListLatenciesResponse()
+    assert "none since the gateway started" in run("latencies").output
+
+
+def test_chargers_that_come_and_go_are_shown(fake, run):
+    """With their connects, and for how long each is kept out."""
+    entry = api.Flapping(charge_point="HOME-1", connect_count=21, since_time=at("2024-05-01T10:00:00Z"))
+    entry.kept_out_duration.FromSeconds(30)
+    fake.answers["ListFlapping"] = api.ListFlappingResponse(flapping=[entry], total_count=1)
+    line = run("flapping").stdout.splitlines()[1]
+    for part in ("HOME-1", "21", "2024-05-01 10:00:00", "30 s"):
+        assert part in line
+    assert json.loads(run("flapping", "--json").stdout)[0]["charge_point"] == "HOME-1"

@@ -38,7 +38,7 @@ WRONG_VALUES = {
     "a switch": (("chargers", "update", "X", "--own-requests", "x"), "expected on, off or default, found 'x'"),
     "a standing": (("tags", "add", "T", "--status", "x"), "expected accepted, blocked, expired or invalid, found 'x'"),
     "a state": (("transactions", "list", "--state", "x"), "expected open, stopped, lost or closed, found 'x'"),
-    "a message": (("trigger", "X", "x"), "MeterValues or StatusNotification, found 'x'"),
+    "a message": (("trigger", "X", "x"), "LogStatusNotification or SignChargePointCertificate, found 'x'"),
     "a whole number": (("limit", "X", "--amps", "6", "--connector", "x"), "expected a whole number"),
     "a number": (("simulate", "--create", "--speed", "x"), "expected a number"),
     "too little": (("chargers", "list", "--limit", "0"), "expected at least 1"),

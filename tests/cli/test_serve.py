@@ -46,10 +46,17 @@ def invoke(*arguments: object):
     return result, " ".join((result.stdout + result.stderr).split())
 
 
+HANGS = 240
+"""Seconds: a guard against hanging. A machine with thirty processes for its two cores took more than sixty."""
+
+
 def run(command: str, config: Path) -> tuple[int, str]:
     """The command in a process of its own, as logging is set up for a whole process; what it says of errors."""
     done = subprocess.run(
-        [sys.executable, "-m", "gateway", command, "--config", str(config)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "gateway", command, "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
     )
     return done.returncode, done.stderr
 
@@ -59,7 +66,28 @@ def test_a_good_file_is_good(config):
     result, text = invoke("check-config", "--config", config)
     assert result.exit_code == 0, text
     assert "wss://0.0.0.0:9443/ocpp/" in text
+    assert re.search(r"http \(JSON\)\W+off", text)
     assert result.stderr == ""
+    config.write_text(config.read_text() + '[http]\naddress = "127.0.0.1:50052"\n')
+    result, text = invoke("check-config", "--config", config)
+    assert result.exit_code == 0, text
+    assert re.search(r"http \(JSON\)\W+127.0.0.1:50052", text)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("0.0.0.0:50052", 'http.address: "0.0.0.0:50052" is not loopback and there is no TLS'),
+        ("127.0.0.1:50051", "http.address: 127.0.0.1:50051 is taken by control.address"),
+        ("nonsense", "http.address"),
+    ],
+)
+def test_an_address_for_http_that_can_not_be_is_found(config, address, words):
+    """By the rules of the control interface's."""
+    config.write_text(config.read_text() + f'[http]\naddress = "{address}"\n')
+    result, text = invoke("check-config", "--config", config)
+    assert result.exit_code == 1
+    assert words in text
 
 
 def test_a_wrong_file_is_reported_on_standard_error(config):
@@ -195,7 +223,7 @@ def test_wrong_usage_is_code_2():
 
 def test_the_module_runs_as_the_console_script_does():
     """`python -m gateway` is the same command."""
-    done = subprocess.run([sys.executable, "-m", "gateway", "--help"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "gateway", "--help"], capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0
     assert "check-config" in done.stdout
 

@@ -115,11 +115,13 @@ def test_a_reservation_is_reported_with_its_expiry():
     assert line.endswith("reservation id 7, connector 1, id tag TAG, expire time 2024-05-01 11:00:00")
 
 
-def test_a_charger_that_is_not_known_is_reported_and_waited_for(fake, run):
-    """A mistyped name would be waited for in silence."""
-    fake.answers["GetChargePoint"] = Failure(grpc.StatusCode.NOT_FOUND, "there is no", "UNKNOWN_CHARGE_POINT")
-    fake.answers["WatchEvents"] = [[TOO_OLD]]
-    assert "there is no charge point NOPE (yet)" in run("watch", "NOPE").stderr
+def test_a_charger_that_there_never_was_is_reported(fake, run):
+    """A mistyped name is not waited for."""
+    wrong = {"charge_points[0]": "there is no charge point NOPE"}
+    fake.answers["WatchEvents"] = [[Failure(grpc.StatusCode.INVALID_ARGUMENT, "", "INVALID_REQUEST", violations=wrong)]]
+    result = run("watch", "NOPE")
+    assert "there is no charge point NOPE" in result.stderr
+    assert result.exit_code == 2
     assert len(fake.asked("WatchEvents")) == 1
 
 
@@ -400,3 +402,10 @@ def test_the_live_view_draws_what_is_reported(fake, run, monkeypatch):
         "Power.Active.Import",
         "Energy.Active.Import.Register",
     ]
+
+
+def test_a_watch_is_held_to_labels(fake, run):
+    """Of chargers that have all of them."""
+    fake.answers["WatchEvents"] = [Failure(grpc.StatusCode.INVALID_ARGUMENT, "enough", "INVALID_REQUEST")]
+    assert run("watch", "--label", "site=north", "--label", "floor=1").exit_code == 2
+    assert dict(fake.asked("WatchEvents")[0].labels) == {"site": "north", "floor": "1"}

@@ -23,11 +23,14 @@ from gateway.api.v1 import charge_point_pb2, event_pb2, vendor_data_pb2
 from gateway.client import GatewayClient, Tls, problem_of
 from gateway.control.access import NEEDS, Open, need_of
 from gateway.control.outcomes import CALLERS
-from gateway.control.server import SERVICES, ControlSettings
+from gateway.control.server import ControlSettings
+from gateway.control.services import authentication
 from gateway.control.tls import Tls as ServerSide
+from gateway.domain.audit import DoneBy
 from gateway.domain.callers import IMPLIED, MAX_CALLERS, Caller, Role, new_token, token_digest
 from gateway.errors import StoreUnavailable
 from gateway.store.commits import AddCaller, RemoveCaller
+from gateway.store.sqlite import SqliteStore
 from tests.control.fakes import NOW, control
 from tests.support.roles_table import table
 
@@ -123,9 +126,9 @@ def test_the_table_has_every_rpc_and_no_other():
         )
         for method in descriptor.methods
     }
+    foreign |= {name.replace(".v1alpha.", ".v1.") for name in foreign}
     listed = {f"/{service}/{name}" for service, needs in NEEDS.items() for name in needs}
     assert listed == METHODS.keys() | foreign
-    assert {f"gateway.api.v1.{name}Service" for name in SERVICES} <= NEEDS.keys()
 
 
 def test_the_page_has_the_table():
@@ -170,7 +173,7 @@ async def test_every_rpc_is_let_through_by_its_role_and_by_no_other(tmp_path):
             assert ending(problem) == row("no-caller"), method
             for role, token in tokens.items():
                 problem = await outcome(gateway, token, lambda client, method=method: call_any(client, method))
-                if need in IMPLIED[role]:
+                if need is Open.TO_CALLERS or need in IMPLIED[role]:
                     assert problem is None or problem.code not in (UNAUTHENTICATED, DENIED), (method, role, problem)
                 else:
                     assert ending(problem) == row("no-role"), (method, role)
@@ -368,6 +371,32 @@ async def test_the_watches_of_a_caller_end_when_it_is_revoked(tmp_path):
         assert types == ["charge_point.created", "charge_point.connected"]
 
 
+async def test_a_watch_ends_when_another_node_has_revoked_its_caller(tmp_path, monkeypatch):
+    """Though no call comes here that would have the callers read again; those of others go on."""
+    monkeypatch.setattr(authentication, "FRESH_SECONDS", 0.05)
+    monkeypatch.setattr(authentication, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(SqliteStore, "kind", "postgresql")  # of which this process may not be the only one
+    settings = ControlSettings(port=0, idle=30.0, require_callers=True)
+    async with required(tmp_path, settings=settings) as (gateway, tokens):
+        await gateway.charge_point()
+
+        def watch():
+            with serving(gateway, tokens[Role.READ]) as one, serving(gateway, tokens[Role.OPERATE]) as other:
+                start = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_BEGINNING)
+                ended, lasting = one.events.WatchEvents(start, timeout=20), other.events.WatchEvents(start, timeout=20)
+                for stream in (ended, lasting):
+                    assert types_of(stream) == ["charge_point.created", "charge_point.connected"]
+                trio.from_thread.run(gateway.journal.commit, RemoveCaller("read", DoneBy("admin", NOW)))
+                with pytest.raises(grpc.RpcError) as caught:
+                    next(ended)
+                trio.from_thread.run(gateway.charge_point, "CP2")
+                return ending(problem_of(caught.value)), types_of(lasting)
+
+        problem, types = await trio.to_thread.run_sync(watch)
+        assert problem == row("revoked")
+        assert types == ["charge_point.created", "charge_point.connected"]
+
+
 def types_of(stream):
     """The types of the next two events."""
     found = []
@@ -548,6 +577,7 @@ async def test_a_caller_is_known_by_a_name_in_its_certificate(tmp_path):
 
 
 def test_every_ending_is_brought_about():
-    """A row without a test is a gap; those of scopes are brought about in ``test_scope``."""
-    scopes = {"no-scope", "scope-not-watchable", "scope-changed"}
-    assert {each.name for each in CALLERS} == WALKED | scopes
+    """A row without a test is a gap; those of scopes are brought about in ``test_scope``, of JWTs in
+    ``test_jwt_callers``."""
+    elsewhere = {"no-scope", "scope-not-watchable", "scope-changed", "token-refused"}
+    assert {each.name for each in CALLERS} == WALKED | elsewhere

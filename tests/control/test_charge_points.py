@@ -7,6 +7,7 @@ import pytest
 
 from gateway.api.v1 import charge_point_pb2 as pb
 from gateway.api.v1 import common_pb2
+from gateway.domain import codec
 from gateway.domain.credentials import find, verify
 from gateway.domain.events import (
     BootInformation,
@@ -17,7 +18,8 @@ from gateway.domain.events import (
 )
 from gateway.domain.records import CredentialKind
 from gateway.domain.records import LiveSession as Live
-from gateway.domain.values import ConnectorAddress, Registration, Switch
+from gateway.domain.values import ConnectorAddress, Registration
+from gateway.store.api import EventFilter
 from tests.control.fakes import NOW
 
 
@@ -210,12 +212,12 @@ async def test_an_update_changes_what_its_mask_names_and_reaches_the_live_sessio
 async def test_a_switch_is_set_and_left_to_the_settings_again(gateway, switch):
     """Named in the mask and unset in the charge point: as the settings say."""
     await gateway.call(gateway.client.charge_points.CreateChargePoint, new())
-    for value, kept in ((True, Switch.ON), (False, Switch.OFF), (None, Switch.DEFAULT)):
+    for value, kept in ((True, True), (False, False), (None, None)):
         charge_point = pb.ChargePoint(identity="CP1", **({} if value is None else {switch: value}))
         request = pb.UpdateChargePointRequest(charge_point=charge_point, update_mask={"paths": [switch]})
         changed = (await gateway.call(gateway.client.charge_points.UpdateChargePoint, request)).charge_point
         assert (getattr(changed, switch) if changed.HasField(switch) else None) is value
-        assert getattr(gateway.store.charge_point("CP1"), switch) is kept
+        assert getattr(gateway.store.charge_point("CP1").quirks, switch) is kept
 
 
 async def test_an_update_with_a_stale_etag_changes_nothing(gateway, failing):
@@ -346,3 +348,83 @@ async def test_lists_are_filtered_by_labels(gateway, failing):
     assert [name for name, _ in problem.violations] == ["page_token"]
     problem = await failing(stub.ListChargePoints, pb.ListChargePointsRequest(labels={"a b": "x", "c": " "}))
     assert [name for name, _ in problem.violations] == ["labels", "labels[c]"]
+
+
+async def test_the_quirk_profile_that_counts_is_shown_with_where_each_value_comes_from(gateway):
+    """Said for it alone, else of its make, else for all; only of one charge point, not in lists."""
+    stub = gateway.client.charge_points
+    request = new()
+    request.charge_point.quirks.settle_delay.FromMilliseconds(2500)
+    request.charge_point.quirks.max_stack_level = 0
+    made = (await gateway.call(stub.CreateChargePoint, request)).charge_point
+    got = (await gateway.call(stub.GetChargePoint, pb.GetChargePointRequest(identity="CP1"))).charge_point
+    for each in (made, got):
+        assert each.effective_quirks.settle_delay.ToMilliseconds() == 2500
+        assert each.effective_quirks.ping_interval.seconds == 50
+        sources = {origin.field: origin.source for origin in each.quirk_origins}
+        assert set(sources) == {field.name for field in pb.QuirkProfile.DESCRIPTOR.fields}
+        assert sources["settle_delay"] == sources["max_stack_level"] == pb.QUIRK_SOURCE_CHARGE_POINT
+        assert sources["ping_interval"] == pb.QUIRK_SOURCE_DEFAULT
+    listed = (await gateway.call(stub.ListChargePoints, pb.ListChargePointsRequest())).charge_points[0]
+    assert listed.quirks == got.quirks
+    assert not listed.HasField("effective_quirks")
+    assert not listed.quirk_origins
+
+
+async def test_quirks_are_changed_one_by_one_or_all_together(gateway):
+    """By the mask: what it does not name stays, and what it names and is unset is its make's again."""
+    stub = gateway.client.charge_points
+    request = new()
+    request.charge_point.quirks.own_requests = False
+    request.charge_point.quirks.measurands.extend(["A,B", "A"])
+    await gateway.call(stub.CreateChargePoint, request)
+
+    async def changed(*paths, **quirks):
+        charge_point = pb.ChargePoint(identity="CP1", quirks=pb.QuirkProfile(**quirks))
+        update = pb.UpdateChargePointRequest(charge_point=charge_point, update_mask={"paths": paths})
+        return (await gateway.call(stub.UpdateChargePoint, update)).charge_point.quirks
+
+    assert await changed("quirks.max_stack_level", max_stack_level=3, plug_in_first=True) == pb.QuirkProfile(
+        own_requests=False, measurands=["A,B", "A"], max_stack_level=3
+    )
+    assert await changed("quirks.own_requests", "quirks.measurands") == pb.QuirkProfile(max_stack_level=3)
+    assert await changed("quirks", pong_expected=False) == pb.QuirkProfile(pong_expected=False)
+    assert await changed("quirks") == pb.QuirkProfile()
+    fields = [
+        codec.decode(each.type, each.version, each.body_json).changed
+        for each in gateway.store.events(0, 100, EventFilter(types=frozenset({"charge_point.updated"}))).events
+    ]
+    assert fields == [
+        ("max_stack_level",),
+        ("own_requests", "measurands"),
+        ("pong_expected", "max_stack_level"),
+        ("pong_expected",),
+    ]
+
+
+async def test_quirks_out_of_bounds_are_refused_by_name(gateway, failing):
+    """And those that contradict the older fields, and names that there are not."""
+    stub = gateway.client.charge_points
+    request = new()
+    request.charge_point.quirks.settle_delay.FromSeconds(301)
+    request.charge_point.quirks.max_schedule_periods = 0
+    request.charge_point.quirks.clock_offset.seconds = 2**62
+    request.charge_point.quirks.own_requests = True
+    request.charge_point.own_requests = False
+    problem = await failing(stub.CreateChargePoint, request)
+    assert problem.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert {name for name, _ in problem.violations} == {
+        "charge_point.quirks.clock_offset",
+        "charge_point.own_requests",
+    }
+    request.charge_point.quirks.ClearField("clock_offset")
+    request.charge_point.own_requests = True
+    problem = await failing(stub.CreateChargePoint, request)
+    assert {name for name, _ in problem.violations} == {
+        "charge_point.quirks.settle_delay",
+        "charge_point.quirks.max_schedule_periods",
+    }
+    update = pb.UpdateChargePointRequest(charge_point=pb.ChargePoint(identity="CP1"))
+    update.update_mask.paths.append("quirks.humour")
+    problem = await failing(stub.UpdateChargePoint, update)
+    assert [name for name, _ in problem.violations] == ["update_mask"]

@@ -12,6 +12,7 @@ import trio
 from gateway.api.v1 import command_pb2 as pb
 from gateway.api.v1 import common_pb2
 from gateway.domain import commands as c
+from gateway.domain import security_commands as s
 from gateway.domain.charging import (
     ChargingProfile,
     ChargingRateUnit,
@@ -147,6 +148,55 @@ OPERATIONS = [
         {"location": "https://x/f", "retrieve_time": AT, "retries": 0, "retry_interval": timedelta(seconds=60)},
         c.UpdateFirmware("https://x/f", AT, 0, 60),
     ),
+    ("CertificateSigned", {"certificate_chain": "pem"}, s.CertificateSigned("pem")),
+    (
+        "DeleteCertificate",
+        {
+            "certificate": pb.CertificateHash(
+                hash_algorithm=2, issuer_name_hash="a", issuer_key_hash="b", serial_number="1"
+            )
+        },
+        s.DeleteCertificate(s.CertificateHash(s.HashAlgorithm.SHA384, "a", "b", "1")),
+    ),
+    (
+        "ExtendedTriggerMessage",
+        {"requested_message": pb.EXTENDED_TRIGGER_SIGN_CHARGE_POINT_CERTIFICATE},
+        s.ExtendedTriggerMessage(s.ExtendedTrigger.SIGN_CERTIFICATE),
+    ),
+    (
+        "GetInstalledCertificateIds",
+        {"certificate_use": pb.CERTIFICATE_USE_MANUFACTURER_ROOT_CERTIFICATE},
+        s.GetInstalledCertificateIds(s.CertificateUse.MANUFACTURER_ROOT),
+    ),
+    (
+        "GetLog",
+        {"log_type": pb.LOG_TYPE_SECURITY_LOG, "location": "ftp://x/", "ocpp_request_id": 0, "latest_time": AT},
+        s.GetLog(s.LogType.SECURITY, 0, "ftp://x/", latest_time=AT),
+    ),
+    # 49,539,526: of the request id "r1", the same in each version of the gateway.
+    (
+        "GetLog",
+        {"log_type": pb.LOG_TYPE_DIAGNOSTICS_LOG, "location": "ftp://x/", "retries": 1},
+        s.GetLog(s.LogType.DIAGNOSTICS, 49_539_526, "ftp://x/", 1),
+    ),
+    (
+        "InstallCertificate",
+        {"certificate_use": pb.CERTIFICATE_USE_CENTRAL_SYSTEM_ROOT_CERTIFICATE, "certificate": "pem"},
+        s.InstallCertificate(s.CertificateUse.CENTRAL_SYSTEM_ROOT, "pem"),
+    ),
+    (
+        "SignedUpdateFirmware",
+        {
+            "location": "https://x/f",
+            "retrieve_time": AT,
+            "install_time": AT,
+            "signing_certificate": "pem",
+            "signature": "c2ln",
+            "retry_interval": timedelta(seconds=60),
+            "ocpp_request_id": 7,
+        },
+        s.SignedUpdateFirmware(7, "https://x/f", AT, "pem", "c2ln", AT, retry_interval=60),
+    ),
 ]
 
 
@@ -167,7 +217,7 @@ async def test_every_operation_reaches_the_router_as_the_domain_s_command(gatewa
 
 
 def test_every_operation_of_the_domain_has_an_rpc():
-    """One for each of the 19."""
+    """One for each."""
     assert {operation for operation, _, _ in OPERATIONS} == set(c.COMMANDS)
 
 
@@ -182,6 +232,15 @@ STATUSES = [
     ("SendLocalList", {"list_version": 1, "update_type": 1}, "VersionMismatch"),
     ("TriggerMessage", {"requested_message": 1}, "NotImplemented"),
     ("UnlockConnector", {"connector": ONE}, "UnlockFailed"),
+    ("CertificateSigned", {"certificate_chain": "pem"}, "Rejected"),
+    ("DeleteCertificate", {"certificate": pb.CertificateHash(hash_algorithm=1)}, "NotFound"),
+    ("ExtendedTriggerMessage", {"requested_message": 1}, "NotImplemented"),
+    ("InstallCertificate", {"certificate_use": 1, "certificate": "pem"}, "Failed"),
+    (
+        "SignedUpdateFirmware",
+        {"location": "x", "retrieve_time": AT, "signing_certificate": "pem", "signature": "c2ln"},
+        "RevokedCertificate",
+    ),
 ]
 
 
@@ -230,6 +289,22 @@ async def test_answers_with_fields_come_typed(gateway):
     response = await gateway.call(stub.GetDiagnostics, pb.GetDiagnosticsRequest(location="ftp://x", **ids))
     assert not response.HasField("file_name")
 
+    gateway.commands.outcome = answered(s.LogAnswer("AcceptedCanceled", "log.gz"))
+    response = await gateway.call(stub.GetLog, pb.GetLogRequest(log_type=1, location="ftp://x", **ids))
+    assert (response.status, response.file_name) == (pb.GET_LOG_STATUS_ACCEPTED_CANCELED, "log.gz")
+    assert response.command.answer.log.status == "AcceptedCanceled"
+
+    name = s.CertificateHash(s.HashAlgorithm.SHA512, "a", "b", "1")
+    gateway.commands.outcome = answered(s.InstalledCertificatesAnswer("Accepted", (name,)))
+    request = pb.GetInstalledCertificateIdsRequest(certificate_use=1, **ids)
+    response = await gateway.call(stub.GetInstalledCertificateIds, request)
+    assert [each.serial_number for each in response.certificates] == ["1"]
+    assert response.command.answer.installed_certificates.certificates == response.certificates
+    gateway.commands.outcome = answered(s.InstalledCertificatesAnswer("NotFound"))
+    response = await gateway.call(stub.GetInstalledCertificateIds, request)
+    assert response.status == pb.GET_INSTALLED_CERTIFICATE_IDS_STATUS_NOT_FOUND
+    assert not response.certificates
+
     gateway.commands.outcome = answered(c.LocalListVersionAnswer(-1))
     response = await gateway.call(stub.GetLocalListVersion, pb.GetLocalListVersionRequest(**ids))
     assert response.list_version == -1
@@ -264,6 +339,7 @@ TABLE = [
     (refused(RefusalReason.REQUEST_ID_REUSED), S.INVALID_ARGUMENT, "REQUEST_ID_REUSED", {}),
     (refused(RefusalReason.DRAINING), S.UNAVAILABLE, "DRAINING", {}),
     (refused(RefusalReason.STORE_UNAVAILABLE), S.UNAVAILABLE, "STORE_UNAVAILABLE", {}),
+    (refused(RefusalReason.NODE_UNREACHABLE), S.UNAVAILABLE, "NODE_UNREACHABLE", {}),
     (not_sent("deadline"), S.DEADLINE_EXCEEDED, "NOT_SENT", {"command_id": "cmd_1", "cause": "deadline"}),
     (not_sent("transaction-ended"), S.NOT_FOUND, "UNKNOWN_TRANSACTION", {"command_id": "cmd_1"}),
     (not_sent("deleted"), S.NOT_FOUND, "UNKNOWN_CHARGE_POINT", {"command_id": "cmd_1"}),
@@ -336,6 +412,13 @@ BAD = [
     (pb.GetCompositeScheduleRequest(connector=ONE, duration=timedelta(seconds=-1), **NO_ID),
      "GetCompositeSchedule", {"duration"}),
     (pb.UpdateFirmwareRequest(**NO_ID), "UpdateFirmware", {"location", "retrieve_time"}),
+    (pb.CertificateSignedRequest(**NO_ID), "CertificateSigned", {"certificate_chain"}),
+    (pb.DeleteCertificateRequest(**NO_ID), "DeleteCertificate", {"certificate", "certificate.hash_algorithm"}),
+    (pb.ExtendedTriggerMessageRequest(requested_message=9, **NO_ID), "ExtendedTriggerMessage", {"requested_message"}),
+    (pb.GetLogRequest(**NO_ID), "GetLog", {"log_type", "location"}),
+    (pb.InstallCertificateRequest(**NO_ID), "InstallCertificate", {"certificate_use", "certificate"}),
+    (pb.SignedUpdateFirmwareRequest(**NO_ID), "SignedUpdateFirmware",
+     {"location", "retrieve_time", "signing_certificate", "signature"}),
     (pb.ReserveNowRequest(connector=ONE, id_tag="T", expire_time={"seconds": 2**50}, **NO_ID),
      "ReserveNow", {"expire_time"}),
     (pb.SendLocalListRequest(update_type=1, entries=[pb.LocalListEntry(status=77)], **NO_ID),

@@ -7,7 +7,15 @@ import pytest
 import trio
 
 from gateway.api.v1 import diagnostics_pb2 as pb
-from gateway.domain.diagnostics import DeviationCount, FrameKind, KeptFrame, RefusedConnection
+from gateway.domain.diagnostics import (
+    DeviationCount,
+    FlappingChargePoint,
+    FrameKind,
+    KeptFrame,
+    LatencyCount,
+    LatencyKind,
+    RefusedConnection,
+)
 from tests.control.fakes import NOW
 
 LATER = NOW + timedelta(hours=1)
@@ -22,6 +30,10 @@ def refusal(number, identity="CP1", address="192.0.2.1", **changes):
 
 def deviation(number, vendor="Acme", model="One", firmware="1.0"):
     return DeviationCount(number, "spelling", vendor, model, firmware, number, NOW, LATER, "CP1")
+
+
+def latency(number, kind=LatencyKind.ANSWER, action="Heartbeat", vendor="Acme", model="One", firmware="1.0"):
+    return LatencyCount(number, kind, action, vendor, model, firmware, (0.5, 1.0), (number, 0, 1), 2.5)
 
 
 async def listed(gateway, rpc, request):
@@ -59,6 +71,37 @@ async def test_refused_connections_are_found_by_identity_and_address_a_page_at_a
     of_address = await listed(gateway, rpc, pb.ListRefusedConnectionsRequest(address="192.0.2.2"))
     assert {each.address for each in of_address} == {"192.0.2.2"}
     assert len(of_address) == 20
+
+
+async def test_latencies_are_listed_with_their_buckets(gateway):
+    """Durations as such; the last bucket, above all bounds, has none."""
+    gateway.diagnostics.latencies = [latency(3, LatencyKind.CALL, "Reset"), latency(1)]
+    rpc = gateway.client.diagnostics.ListLatencies
+    response = await gateway.call(rpc, pb.ListLatenciesRequest())
+    call, answer = response.latencies
+    assert (call.kind, call.action) == (pb.LATENCY_KIND_CALL, "Reset")
+    assert (answer.kind, answer.action) == (pb.LATENCY_KIND_ANSWER, "Heartbeat")
+    assert (call.vendor, call.model, call.firmware_version, call.count) == ("Acme", "One", "1.0", 4)
+    assert call.mean_duration.ToMilliseconds() == 625
+    assert call.median_duration.ToMicroseconds() == 333_333
+    assert call.p99_duration.ToMilliseconds() == 1000
+    assert [each.max_duration.ToMilliseconds() for each in call.buckets] == [500, 1000, 0]
+    assert [each.HasField("max_duration") for each in call.buckets] == [True, True, False]
+    assert [each.count for each in call.buckets] == [3, 0, 1]
+
+
+async def test_latencies_are_found_by_make_and_action_a_page_at_a_time(gateway):
+    """All filters together."""
+    gateway.diagnostics.latencies = [
+        *(latency(n, action=f"A{n % 2}") for n in range(60, 4, -1)),
+        latency(4, vendor="Other"),
+        latency(3, model="Two"),
+        latency(2, firmware="2.0"),
+    ]
+    rpc = gateway.client.diagnostics.ListLatencies
+    request = pb.ListLatenciesRequest(page_size=5, vendor="Acme", model="One", firmware_version="1.0", action="A1")
+    assert [each.count - 1 for each in await listed(gateway, rpc, request)] == list(range(59, 4, -2))
+    assert [each.vendor for each in await listed(gateway, rpc, pb.ListLatenciesRequest(vendor="Other"))] == ["Other"]
 
 
 async def test_frames_are_reported_in_order_with_what_was_done_to_them(gateway):
@@ -141,3 +184,14 @@ async def test_a_token_of_other_filters_is_refused(gateway, failing):
     first = await gateway.call(rpc, pb.ListDeviationsRequest(page_size=1))
     problem = await failing(rpc, pb.ListDeviationsRequest(vendor="Acme", page_token=first.next_page_token))
     assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_charge_points_that_come_and_go_are_listed(gateway):
+    """With their connects, and for how long they are kept out."""
+    gateway.diagnostics.flapping = [FlappingChargePoint("CP1", 21, NOW, LATER, 29.5)]
+    response = await gateway.call(gateway.client.diagnostics.ListFlapping, pb.ListFlappingRequest())
+    (entry,) = response.flapping
+    assert (entry.charge_point, entry.connect_count, response.total_count) == ("CP1", 21, 1)
+    assert entry.since_time.ToDatetime(UTC) == NOW
+    assert entry.last_connect_time.ToDatetime(UTC) == LATER
+    assert entry.kept_out_duration.ToMilliseconds() == 29_500

@@ -499,6 +499,33 @@ async def test_the_plan_that_the_gateway_keeps_counts_too(gateway):
     assert took == pytest.approx(timedelta(minutes=90), abs=timedelta(minutes=2))
 
 
+@pytest.mark.parametrize(("live", "hours"), [(1, 4.5), (3, 1.725)])
+async def test_a_limit_by_current_counts_by_the_phases_that_the_vehicle_uses(gateway, live, hours):
+    """10 A are 2.3 kW on one phase; the newest message that shows a current says on which, and a pause shows none."""
+    epoch = await gateway.charge_point()
+    await running(gateway, epoch)
+    now = datetime.now(UTC)
+    for seconds, amperes in ((30, 26), (20, 0)):
+        at = now - timedelta(seconds=seconds)
+        phases = [
+            {
+                "value": str(amperes if phase <= live else 0),
+                "measurand": "Current.Import",
+                "unit": "A",
+                "phase": f"L{phase}",
+            }
+            for phase in (1, 2, 3)
+        ]
+        sampled = [{"timestamp": at.isoformat().replace("+00:00", "Z"), "sampledValue": phases}]
+        await record(gateway, epoch, e.MeterValuesReported(ONE, sampled, "tx_1"), at)
+    ten = StandingLimit(RateLimit(Decimal(10), ChargingRateUnit.AMPERE))
+    await record(gateway, epoch, e.WantedChanged(Wanted(ONE, 1, ten), "limit-set", "r1"), now)
+    request = completion_request(energy_milliwatt_hours=16_350_000)
+    found = await gateway.call(gateway.client.energy.EstimateCompletion, request)
+    took = found.finish_time.ToDatetime(UTC) - found.estimate_time.ToDatetime(UTC)
+    assert took == pytest.approx(timedelta(hours=hours), abs=timedelta(minutes=5))
+
+
 async def test_a_state_of_charge_and_full_are_estimated_by_what_the_vehicle_tells(gateway):
     """12 percent an hour with 6 kW: a battery of 50 kWh; from 52 to 64 percent are 6 kWh."""
     epoch = await gateway.charge_point()

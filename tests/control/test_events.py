@@ -29,6 +29,7 @@ from gateway.domain.codec import encode
 from gateway.domain.commands import ChargerError, ConfigurationKey, StatusAnswer, UpdateType
 from gateway.domain.operations import End, OperationKind, OperationRequest, Stage
 from gateway.domain.records import LiveSession as Live
+from gateway.domain.signing import SigningEnd
 from gateway.domain.steering import Plan, PlanStep, RateLimit, StandingLimit, Steering, SteeringState, Wanted
 from gateway.domain.values import ConnectorAddress, Flag, Registration
 from gateway.feed import tokens
@@ -251,7 +252,8 @@ async def test_a_watcher_that_does_not_read_harms_no_other_and_misses_nothing(ga
     events, _ = await quick.read(5000)
     assert [each.connector_status_changed.status.rsplit(".", 1)[0] for each in events] == wanted
     # 10 MB of events: what the slow one was sent so far is what the connection's windows hold, and the bridge's depth.
-    (stream,) = [each for each in gateway.server._events._open if each.waiting]
+    (watching,) = [each.service for each in gateway.server._services if each.name == "Event"]
+    (stream,) = [each for each in watching._open if each.waiting]
     assert stream.waiting <= 2
     events, _ = await slow.read(5000)
     assert [each.connector_status_changed.status.rsplit(".", 1)[0] for each in events] == wanted
@@ -530,6 +532,12 @@ BODIES = [
     e.OperationAccepted("o", "r", OperationRequest(OperationKind.START_CHARGING, ONE, "T", insist=True), NOW),
     e.OperationAdvanced("o", Stage.SENT, "c", "tx"),
     e.OperationEnded("o", End.NO_EFFECT, "never-started", "tx"),
+    e.CertificateRequested("s", "pem", NOW, "CN=CP1", "EC secp256r1"),
+    e.CertificateRequestRefused("csr_not_pem"),
+    e.CertificateIssued("s", "pem", "ab", NOW),
+    e.CertificateSigningEnded("s", SigningEnd.REFUSED, "why"),
+    e.CertificateInstalled("ab", NOW, "s"),
+    e.CertificateExpiring("ab", NOW, True),
 ]
 
 

@@ -91,7 +91,7 @@ async def test_a_fleet_is_made_known_with_its_keys(gateway):
     assert stages == [pb.IMPORT_STAGE_CHECKING, pb.IMPORT_STAGE_HASHING, pb.IMPORT_STAGE_COMMITTING]
     first, second, third = gateway.store.charge_points("", 10)
     assert [each.identity for each in (first, second, third)] == ["CP1", "CP2", "CP3"]
-    assert (second.registration, second.description, second.assume_subprotocol) == (
+    assert (second.registration, second.description, second.quirks.assume_subprotocol) == (
         Registration.PENDING, "garage", True,
     )  # fmt: skip
     assert [dict(each.labels) for each in (first, second, third)] == [{}, {"site": "north"}, {}]

@@ -14,6 +14,7 @@ from gateway.api.v1 import operation_pb2 as pb
 from gateway.bridge import Overloaded
 from gateway.charging.wishes import LiftLimit, SetLimit
 from gateway.client import problem_of
+from gateway.control.convert.security_arguments import made_request_id
 from gateway.control.outcomes import OPERATIONS, Effect, RpcOutcome
 from gateway.domain.charging import ChargingRateUnit
 from gateway.domain.commands import FieldViolation, RefusalReason, Refused, Unknown
@@ -27,10 +28,13 @@ from gateway.domain.operations import (
     Stage,
 )
 from gateway.domain.records import IdTagRecord, LiveSession
+from gateway.domain.rotations import rotation_request
+from gateway.domain.security_commands import GetLog, LogType, SignedUpdateFirmware
 from gateway.domain.steering import RateLimit, StandingLimit
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 from gateway.store.commits import PutIdTag
 from tests.control.fakes import NOW, control
+from tests.store.builders import of
 
 ONE = ConnectorAddress(1, 1)
 REQUEST = OperationRequest(OperationKind.START_CHARGING, ONE, "TAG")
@@ -138,6 +142,8 @@ WALKED: dict[str, Callable[..., Any]] = {
     "not-plugged-in": refuses(OperationRefusal.NOT_PLUGGED_IN),
     "occupied": refuses(OperationRefusal.TRANSACTION_OPEN),
     "asked-for-already": refuses(OperationRefusal.OPERATION_OPEN),
+    "upgrade-without-its-needs": refuses(OperationRefusal.PREREQUISITE_MISSING),
+    "upgrade-to-what-it-has": refuses(OperationRefusal.PROFILE_NOT_HIGHER),
     "nothing-to-stop": refuses(OperationRefusal.NO_TRANSACTION),
     "too-much-to-stop": refuses(OperationRefusal.SEVERAL_TRANSACTIONS),
     "too-many-operations": refuses(OperationRefusal.TOO_MANY_OPERATIONS),
@@ -145,6 +151,7 @@ WALKED: dict[str, Callable[..., Any]] = {
     "no-room-for-an-operation": overloaded,
     "no-time-to-begin": sends(start()),
     "no-operation-while-draining": declines(RefusalReason.DRAINING),
+    "operation-and-a-node-unreachable": declines(RefusalReason.NODE_UNREACHABLE),
     "store-takes-no-operation": declines(RefusalReason.STORE_UNAVAILABLE),
     "operation-in-doubt": answers(Unknown("r1", "store-unavailable", "the store failed")),
     "deadline-while-beginning": stalls,
@@ -237,7 +244,7 @@ async def test_a_limit_that_can_not_be_is_refused(tmp_path):
             await running.call(stub.LimitCharging, limit())
         problem = problem_of(error.value)
         assert (problem.reason, problem.violations) == ("INVALID_COMMAND", (("limit", "is too low"),))
-        assert running.store.operations(None, None, 10) == []
+        assert running.store.find_operations(of(), "", 10).records == []
 
 
 # --- operations ---------------------------------------------------------------------------------------------------
@@ -346,3 +353,76 @@ async def test_a_watch_of_nothing_is_not_found(tmp_path):
         with pytest.raises(grpc.RpcError) as error:
             await trio.to_thread.run_sync(watch)
         assert problem_of(error.value).reason == "UNKNOWN_OPERATION"
+
+
+async def test_a_rotation_of_a_key_is_begun_and_shown(tmp_path):
+    """It needs no more than its charge point and a request id; what is shown of it holds no key."""
+    async with gateway(tmp_path) as (running, epoch):
+        rotation = OperationRequest(OperationKind.ROTATE_AUTHORIZATION_KEY)
+        running.commands.operation = await recorded(running, epoch, request=rotation)
+        request = pb.RotateAuthorizationKeyRequest(charge_point="CP1", request_id="r2")
+        response = await running.call(running.client.operations.RotateAuthorizationKey, request, 10.0)
+        assert running.commands.calls[-1][1] == rotation
+        with_reset = pb.RotateAuthorizationKeyRequest(charge_point="CP1", request_id="r4", reset=True, insist=True)
+        await running.call(running.client.operations.RotateAuthorizationKey, with_reset, 10.0)
+        assert running.commands.calls[-1][1] == rotation_request(reset=True, insist=True)
+        alone = pb.RotateAuthorizationKeyRequest(charge_point="CP1", request_id="r5", insist=True)
+        with pytest.raises(grpc.RpcError) as refused:
+            await running.call(running.client.operations.RotateAuthorizationKey, alone, 10.0)
+        assert [name for name, _ in problem_of(refused.value).violations] == ["insist"]
+        assert response.operation.kind == pb.OperationKind.OPERATION_KIND_ROTATE_AUTHORIZATION_KEY
+        nameless = pb.RotateAuthorizationKeyRequest(request_id="r3")
+        with pytest.raises(grpc.RpcError) as refused:
+            await running.call(running.client.operations.RotateAuthorizationKey, nameless, 10.0)
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+MAINTENANCE = [
+    (
+        pb.UploadLogRequest(charge_point="CP1", request_id="r2", log_type=1, location="ftp://u:S3cret@h/", retries=1),
+        "UploadLog",
+        GetLog(LogType.DIAGNOSTICS, made_request_id("r2"), "ftp://u:S3cret@h/", 1),
+        {"log_type", "location"},
+    ),
+    (
+        pb.InstallFirmwareRequest(
+            charge_point="CP1",
+            request_id="r2",
+            location="https://h/f",
+            retrieve_time=NOW,
+            signing_certificate="pem",
+            signature="c2ln",
+            ocpp_request_id=3,
+        ),
+        "InstallFirmware",
+        SignedUpdateFirmware(3, "https://h/f", NOW, "pem", "c2ln"),
+        {"location", "retrieve_time", "signing_certificate", "signature"},
+    ),
+    (pb.RenewCertificateRequest(charge_point="CP1", request_id="r2"), "RenewCertificate", None, set()),
+]
+
+
+@pytest.mark.parametrize(("request_", "rpc", "command", "fields"), MAINTENANCE)
+async def test_work_of_the_security_extension_is_begun_and_shown(tmp_path, request_, rpc, command, fields):
+    """The command reaches the session whole; on disk, and shown, it has no password."""
+    async with gateway(tmp_path) as (running, epoch):
+        stub = getattr(running.client.operations, rpc)
+        running.commands.operation = await recorded(running, epoch)
+        await running.call(stub, request_, 10.0)
+        wanted = running.commands.calls[-1][1]
+        assert wanted.own_command == command
+        kept = await recorded(running, epoch, "op_2", "r2", wanted)
+        assert kept.request == wanted
+        assert kept.request.own_command is None
+        again = await running.call(stub, request_, 10.0)
+        assert again.operation.operation_id == "op_2"
+        assert "S3cret" not in str(again)
+        assert ("location" in again.operation.arguments_json) is (command is not None)
+        request_.request_id = "r3"
+        for field, _ in request_.ListFields():
+            if field.name not in ("charge_point", "request_id"):
+                request_.ClearField(field.name)
+        if fields:
+            with pytest.raises(grpc.RpcError) as refused:
+                await running.call(stub, request_, 10.0)
+            assert {field for field, _ in problem_of(refused.value).violations} == fields

@@ -13,11 +13,15 @@ import trio
 from attrs import define, evolve, field
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from gateway.cluster import subjects
+from gateway.cluster.calls import RoutedCommands
+from gateway.cluster.desk import CallDesk
 from gateway.control.charge_points import Change, ChargePoints
 from gateway.control.commands import CommandCalls
 from gateway.control.errors import Failure
 from gateway.control.outcomes import COMMANDS, Effect, RpcOutcome, Then
 from gateway.domain.commands import (
+    ChangeConfiguration,
     ClearCache,
     Command,
     CommandRecord,
@@ -28,9 +32,15 @@ from gateway.domain.commands import (
     Reset,
     ResetType,
 )
+from gateway.domain.credentials import MAX_KEYS, generate_key, make_credential
 from gateway.domain.events import TransactionStarted
+from gateway.domain.records import CredentialKind
 from gateway.domain.values import Registration
 from gateway.session.limits import SessionLimits
+from gateway.session.router import Router
+from gateway.store.commits import AddCredential
+from gateway.store.nodes import OwnerRecord
+from tests.nodes.fakes import FakeBus, FakeNodes
 from tests.support.harness import Harness, boot, virtual_clock
 from tests.support.wire import FakeTransport, ScriptedCharger
 
@@ -346,6 +356,15 @@ async def _(world: World) -> tuple[Ask, int]:
     return ask, 0
 
 
+@brings_about("too-many-keys")
+async def _(world: World) -> tuple[Ask, int]:
+    for _ in range(MAX_KEYS):
+        credential = make_credential(generate_key(), CredentialKind.GENERATED, virtual_clock())
+        world.harness.store.commit([AddCredential("CP1", credential)])
+    await world.connect()
+    return world.ask(ChangeConfiguration("AuthorizationKey", "00" * 16)), 0
+
+
 # --- the connection's end ---------------------------------------------------------------------------------------
 
 
@@ -488,6 +507,50 @@ async def _(world: World) -> tuple[Ask, int]:
     await world.asked_and_heard()
     await world.is_killed_and_restarted()
     return world.ask(), 1
+
+
+# --- other nodes ------------------------------------------------------------------------------------------------
+
+
+async def _asked_elsewhere(world: World) -> tuple[FakeBus, str]:
+    """The caller asks a node that has no session; the charger's is at another, which the bus leads to."""
+    await world.connect()
+    harness, bus, nodes = world.harness, FakeBus(), FakeNodes()
+    nodes.owners["CP1"] = OwnerRecord(2, 1, 1)
+    router = Router(harness.reads, virtual_clock, (harness.protocol,))
+    routed = RoutedCommands(router, nodes, harness.reads, harness.journal, bus, virtual_clock)
+    world.calls = CommandCalls(harness.reads, routed, virtual_clock)
+    subject = subjects.node(harness.store.store_id, 2, 1)
+    bus.serve(subject, CallDesk(harness.router).answer)
+    return bus, subject
+
+
+@brings_about("node-unreachable")
+async def _(world: World) -> tuple[Ask, int]:
+    bus, _ = await _asked_elsewhere(world)
+    bus.down = True
+    return world.ask(), 0
+
+
+@brings_about("node-unreachable")
+async def _(world: World) -> tuple[Ask, int]:
+    bus, subject = await _asked_elsewhere(world)
+    bus.withdraw(subject)
+    return world.ask(), 0
+
+
+@brings_about("node-silent")
+async def _(world: World) -> tuple[Ask, int]:
+    bus, _ = await _asked_elsewhere(world)
+    bus.held = trio.Event()
+    return world.ask(), 0
+
+
+@brings_about("node-silent-after-sent")
+async def _(world: World) -> tuple[Ask, int]:
+    bus, _ = await _asked_elsewhere(world)
+    bus.lost = True
+    return world.ask(seconds=5), 1
 
 
 # --- the store --------------------------------------------------------------------------------------------------

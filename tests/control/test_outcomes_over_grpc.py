@@ -13,8 +13,10 @@ from gateway.api.v1 import command_pb2 as commands
 from gateway.api.v1 import energy_pb2 as energy
 from gateway.api.v1 import id_tag_pb2 as tags
 from gateway.api.v1 import transaction_pb2 as transactions
+from gateway.api.v1 import vendor_data_pb2 as vendor
 from gateway.client import problem_of
-from gateway.control.outcomes import BARE, CHANGES, COMMANDS, READS, Effect
+from gateway.control.outcomes import BARE, CHANGES, COMMANDS, READS, REQUESTS, Effect
+from gateway.control.services.deserialization import MAX_RECEIVED_BYTES, MAX_REQUEST_BYTES
 from gateway.domain.events import (
     NewEvent,
     TransactionAttributed,
@@ -626,18 +628,32 @@ async def _connection_lost(running):
     return problem.code, problem.reason
 
 
-async def _too_large(running):
-    def send(client, seconds):
-        request = commands.DataTransferRequest(charge_point="CP1", request_id="r1", vendor_id="V", data="x" * 5_000_000)
-        client.call(client.commands.DataTransfer, request, seconds)
+def _reset_with(data):
+    """A call whose request has these bytes."""
 
-    problem, _ = await running.ends(send)
+    def send(client, seconds):
+        client.channel.unary_unary("/gateway.api.v1.CommandService/Reset")(data, timeout=seconds)
+
+    return send
+
+
+def _of_length(length):
+    """A request of so many bytes: a field that the message does not have, which is legal."""
+    head = b"\xfa\x7f"  # field 2,047, delimited by its length
+    body = length - len(head) - 4
+    return (
+        head + bytes([body & 0x7F | 0x80, body >> 7 & 0x7F | 0x80, body >> 14 & 0x7F | 0x80, body >> 21]) + b"x" * body
+    )
+
+
+async def _too_large(running):
+    problem, _ = await running.ends(_reset_with(_of_length(MAX_RECEIVED_BYTES + 1)))
     return problem.code, problem.reason
 
 
-async def _unreadable(running):
+async def _no_such_rpc(running):
     def send(client, seconds):
-        client.channel.unary_unary("/gateway.api.v1.CommandService/Reset")(b"\xff\xff\xff", timeout=seconds)
+        client.channel.unary_unary("/gateway.api.v1.CommandService/Restart")(b"", timeout=seconds)
 
     problem, _ = await running.ends(send)
     return problem.code, problem.reason
@@ -648,7 +664,7 @@ BARELY = {
     "deadline-passed": _deadline_passed,
     "connection-lost": _connection_lost,
     "too-large": _too_large,
-    "unreadable": _unreadable,
+    "no-such-rpc": _no_such_rpc,
 }
 
 
@@ -661,6 +677,55 @@ async def test_what_grpc_answers_has_no_reason(tmp_path, row):
         assert (code.name, reason) == (row.status, "")
         if row.never_begun:
             assert running.control.commands.calls == []
+
+
+# --- requests that are not read -----------------------------------------------------------------------------------
+
+
+def _watches_with(data):
+    def send(client, seconds):
+        list(client.channel.unary_stream("/gateway.api.v1.EventService/WatchEvents")(data, timeout=seconds))
+
+    return send
+
+
+def _imports_with(data):
+    def send(client, seconds):
+        call = client.channel.stream_stream("/gateway.api.v1.ChargePointService/ImportChargePoints")
+        list(call(iter([data]), timeout=seconds))
+
+    return send
+
+
+def _handles_with(data):
+    """Also after a request that could be read."""
+    registration = vendor.VendorDataRegistration(interests=[vendor.VendorInterest(vendor_id="acme")])
+    first = vendor.HandleVendorDataRequest(registration=registration).SerializeToString()
+
+    def send(client, seconds):
+        call = client.channel.stream_stream("/gateway.api.v1.VendorDataService/HandleVendorData")
+        list(call(iter([first, data]), timeout=seconds))
+
+    return send
+
+
+@pytest.mark.parametrize("sent", [_reset_with, _watches_with, _imports_with, _handles_with])
+@pytest.mark.parametrize("row", REQUESTS, ids=lambda row: row.name)
+async def test_a_request_that_is_not_read_is_refused_with_its_reason(tmp_path, row, sent):
+    """One that is sent alone as well as one of several, and nothing of it is done."""
+    data = b"\xff\xff\xff" if row.reason == "MALFORMED_REQUEST" else _of_length(MAX_REQUEST_BYTES + 1)
+    async with gateway(tmp_path) as running:
+        problem, _ = await running.ends(sent(data))
+        assert (problem.code.name, problem.reason) == (row.status, row.reason)
+        assert set(problem.metadata) == set(row.metadata)
+        assert running.control.commands.calls == []
+
+
+async def test_a_request_at_the_limit_is_read(tmp_path):
+    """The fields that it does not know are passed over, and the others are as they are: none is set."""
+    async with gateway(tmp_path) as running:
+        problem, _ = await running.ends(_reset_with(_of_length(MAX_REQUEST_BYTES)))
+        assert (problem.reason, problem.violations[0][0]) == ("INVALID_REQUEST", "charge_point")
 
 
 # --- the table ----------------------------------------------------------------------------------------------------

@@ -1,23 +1,41 @@
 """Callers with a scope over a real channel: what is outside of it is to them as what there is not."""
 
+from decimal import Decimal
+from pathlib import Path
+
 import grpc
 import pytest
 import trio
+from google.protobuf.message_factory import GetMessageClass
 
 from gateway.api.v1 import caller_pb2 as pb
 from gateway.api.v1 import charge_point_pb2 as points
 from gateway.api.v1 import command_pb2 as commands
 from gateway.api.v1 import event_pb2 as events
+from gateway.api.v1 import id_tag_pb2 as id_tags
 from gateway.api.v1 import operation_pb2 as operations
 from gateway.api.v1 import transaction_pb2 as transactions
 from gateway.client import problem_of
-from gateway.control.scope import FIELDS, is_scoped
-from gateway.domain.callers import Caller, Role, new_token, token_digest
-from gateway.domain.events import CommandQueued, TransactionStarted
+from gateway.control.access import Open, need_of
+from gateway.control.scope import BY_QUERY, FIELDS, NOT_SCOPED, is_scoped
+from gateway.domain.callers import SCOPED_ROLES, Caller, Role, new_token, token_digest
+from gateway.domain.charging import ChargingRateUnit
+from gateway.domain.diagnostics import FrameKind, KeptFrame, RefusedConnection
+from gateway.domain.events import (
+    CommandQueued,
+    MeterValuesReported,
+    OperationAccepted,
+    TransactionOrphaned,
+    TransactionStarted,
+    WantedChanged,
+)
+from gateway.domain.operations import OperationKind, OperationRequest
+from gateway.domain.records import IdTagRecord
+from gateway.domain.steering import RateLimit, StandingLimit, Wanted
 from gateway.domain.values import ConnectorAddress
-from gateway.store.commits import AddCaller, UpdateChargePoint
+from gateway.store.commits import AddCaller, PutIdTag, UpdateChargePoint
 from tests.control.fakes import NOW
-from tests.control.test_authentication import METHODS, call_any, ending, required, row, serving, types_of
+from tests.control.test_authentication import METHODS, ending, required, row, serving, types_of
 
 SCOPE = {"site": "north"}
 
@@ -101,7 +119,7 @@ async def test_what_is_outside_is_as_what_there_is_not(tmp_path, name):
 
 
 async def test_lists_hold_nothing_outside(tmp_path):
-    """Of charge points by the labels, also with a filter of the caller's; of others a charge point has to be named."""
+    """Of charge points by the labels, also with a filter of the caller's."""
     async with required(tmp_path) as (gateway, _):
         await fleet(gateway)
         token = await scoped(gateway)
@@ -120,15 +138,23 @@ async def test_lists_hold_nothing_outside(tmp_path):
         assert await listed(labels={"site": "north"}) == ["IN"]
         assert await listed(labels={"site": "south"}) == []
         assert await listed(labels={"owner": "x"}) == []
+
+
+async def test_a_page_token_of_a_wider_caller_widens_nothing(tmp_path):
+    """It belongs to another list, for the scope is one of the filters."""
+    async with required(tmp_path) as (gateway, tokens):
+        await fleet(gateway)
+        token = await scoped(gateway)
         for rpc, request in (
-            (lambda c: c.commands.ListCommands, commands.ListCommandsRequest()),
-            (lambda c: c.transactions.ListTransactions, transactions.ListTransactionsRequest(id_tag="TAG")),
-            (lambda c: c.transactions.ListOrphans, transactions.ListOrphansRequest()),
-            (lambda c: c.operations.ListOperations, operations.ListOperationsRequest()),
+            (lambda c: c.commands.ListCommands, commands.ListCommandsRequest(page_size=1)),
+            (lambda c: c.transactions.ListTransactions, transactions.ListTransactionsRequest(page_size=1)),
+            (lambda c: c.charge_points.ListChargePoints, points.ListChargePointsRequest(page_size=1)),
         ):
+            page = await ends(gateway, tokens[Role.READ], rpc, request)
+            request.page_token = page.next_page_token
+            assert page.next_page_token
             problem = await ends(gateway, token, rpc, request)
-            assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
-            assert [name for name, _ in problem.violations] == ["charge_point"]
+            assert [name for name, _ in problem.violations] == ["page_token"]
 
 
 async def test_readings_outside_are_not_known(tmp_path):
@@ -212,27 +238,176 @@ async def test_a_watch_of_nothing_is_refused_and_is_not_one_of_all(tmp_path):
             assert ending(await trio.to_thread.run_sync(watched)) == row("scope-not-watchable")
 
 
-async def test_every_rpc_is_held_to_the_scope_or_closed(tmp_path):
-    """None is let through that could not be held to it, and an empty request names nothing."""
-    async with required(tmp_path) as (gateway, _):
-        await fleet(gateway)
-        token = await scoped(gateway, SCOPE, *Role)
-        for method in METHODS:
+# --- every RPC --------------------------------------------------------------------------------------------------
 
-            def asked(method=method):
-                with serving(gateway, token) as client:
-                    try:
-                        call_any(client, method)
-                    except grpc.RpcError as error:
-                        return problem_of(error)
-                return None
+INSIDE, OUTSIDE, NOWHERE = "CP-inside", "CP-OUTSIDE", "CP-NOWHERE"
 
-            problem = await trio.to_thread.run_sync(asked)
+OTHER_TEXTS = {
+    "address", "by", "callers", "currency", "energy_revision", "filter", "id_tag", "keys", "measurands", "order_by",
+    "page_token", "parent_id_tag", "reason", "request_id", "state", "time_zone", "types", "why",
+}  # fmt: skip
+"""Texts of requests that name no charge point and nothing that is one's."""
+
+
+async def two_sites(gateway):
+    """All kinds of things of a charge point inside and of one outside, each with the charge point's name in it."""
+    orphans = {}
+    for number, identity in enumerate((INSIDE, OUTSIDE), 1):
+        epoch = await gateway.charge_point(identity)
+        await label(gateway, identity, site="north" if identity == INSIDE else "south")
+        tx = f"tx-{identity}"
+        one = ConnectorAddress(1, 1)
+        wanted = Wanted(one, 1, StandingLimit(RateLimit(Decimal(6), ChargingRateUnit.AMPERE)))
+        operation = OperationRequest(OperationKind.STOP_CHARGING, transaction_id=tx)
+        values = ({"timestamp": "2026-03-01T12:00:00Z", "sampledValue": [{"value": "7"}]},)
+        sequences = await gateway.append(
+            identity,
+            epoch,
+            TransactionStarted(tx, number, one, "TAG", "Accepted", 0, identity),
+            TransactionOrphaned(number + 90, "unknown-number", {"meterStop": 5, "idTag": identity}),
+            CommandQueued(f"cmd-{identity}", "Reset", identity, {"reset_type": "Soft"}),
+            OperationAccepted(f"op-{identity}", identity, operation, NOW, tx),
+            WantedChanged(wanted, "limit-set", identity),
+            MeterValuesReported(one, values, tx, number),
+        )
+        orphans[identity] = gateway.store.event(sequences[1]).event_id
+        gateway.diagnostics.rings[identity] = [KeptFrame(NOW, FrameKind.RECEIVED, f"[{identity}]", 9)]
+        gateway.diagnostics.refused.insert(
+            0, RefusedConnection(number, identity, "192.0.2.1", "main", "admission", "unknown-key", 401, 1, NOW, NOW)
+        )
+    orphans[NOWHERE] = orphans[OUTSIDE].rpartition("_")[0] + "_999999"
+    return orphans
+
+
+def named(identity, orphans):
+    """Values for the fields of a request, by their names."""
+    return {
+        "charge_point": identity,
+        "identity": identity,
+        "charge_points": identity,
+        "transaction_id": f"tx-{identity}",
+        "command_id": f"cmd-{identity}",
+        "operation_id": f"op-{identity}",
+        "orphan_event_id": orphans[identity],
+        "id_tag": "TAG",
+        "reason": "test",
+    }
+
+
+def filled(message, given):
+    """A request in which each field is given something, what is required in any case."""
+    for field in message.DESCRIPTOR.fields:
+        if message.DESCRIPTOR.name == "GetCommandRequest" and field.name != "command_id":
+            continue  # the other two name a command without it
+        value = given.get(field.name)
+        if field.type == field.TYPE_STRING and value:
+            getattr(message, field.name).append(value) if field.is_repeated else setattr(message, field.name, value)
+        elif field.name == "request_id":
+            message.request_id = "r"
+        elif field.name == "start_at":
+            message.start_at = events.WATCH_START_BEGINNING
+        elif field.name == "page_size":
+            message.page_size = 1000
+    return message
+
+
+SUMMARIES = {f"/gateway.api.v1.FleetService/{name}FleetSummary" for name in ("Get", "Watch")}
+"""They say of when they are, which is taken out; and a watch of them gives its next answer after five seconds."""
+
+
+def answers_of(client, method, request):
+    """The first answers of a method, and the problem that it ends in, if it does."""
+    descriptor, channel = METHODS[method], client.channel
+    respond = GetMessageClass(descriptor.output_type).FromString
+    send = type(request).SerializeToString
+    found = []
+    try:
+        if not descriptor.server_streaming:
+            return [channel.unary_unary(method, send, respond)(request, timeout=5)], None
+        if descriptor.client_streaming:
+            stream = channel.stream_stream(method, send, respond)(iter([request]), timeout=5)
+        else:
+            stream = channel.unary_stream(method, send, respond)(request, timeout=5)
+        for answer in stream:
+            found.append(answer)
+            if len(found) == (1 if method in SUMMARIES else 3):
+                stream.cancel()
+                break
+    except grpc.RpcError as error:
+        return found, problem_of(error)
+    return found, None
+
+
+async def test_no_rpc_shows_what_is_outside(tmp_path):
+    """Of every method there is, with a request that names nothing, what is inside, outside, and what there is not: no
+    answer has a word of the charge point outside, and what is outside is answered as what there is not."""
+    async with required(tmp_path) as (gateway, tokens):
+        orphans = await two_sites(gateway)
+        token, wide = await scoped(gateway, SCOPE, *Role), tokens[Role.ADMINISTER]
+
+        def asked(method, identity, by=token):
+            request = GetMessageClass(METHODS[method].input_type)()
+            with serving(gateway, by) as client:
+                found, problem = answers_of(
+                    client, method, filled(request, named(identity, orphans) if identity else {})
+                )
+            if method in SUMMARIES:
+                for each in found:
+                    each.summary.ClearField("summary_time")
+            return found, problem
+
+        shown = set()
+        for method in sorted(METHODS):
+            if need_of(method) is Open.TO_CALLERS:
+                assert OUTSIDE not in repr(await trio.to_thread.run_sync(asked, method, OUTSIDE))
+                continue
             if not is_scoped(method):
-                assert ending(problem) == row("no-scope"), method
-            elif FIELDS.get(method, ("charge_points",)) != ("charge_points",):
-                assert problem.code is grpc.StatusCode.INVALID_ARGUMENT, method
-        assert FIELDS.keys() <= METHODS.keys()
+                found, problem = await trio.to_thread.run_sync(asked, method, INSIDE)
+                assert (found, ending(problem)) == ([], row("no-scope")), method
+                continue
+            texts = {each.name for each in METHODS[method].input_type.fields if each.type == each.TYPE_STRING}
+            unknown = texts - named(INSIDE, orphans).keys() - OTHER_TEXTS
+            assert not unknown, f"{method}: do {unknown} name what may be outside?"
+            for identity in ("", INSIDE):
+                found, problem = await trio.to_thread.run_sync(asked, method, identity)
+                assert OUTSIDE not in repr((found, problem)), (method, identity)
+                if any(INSIDE in str(each) for each in found):
+                    shown.add(method)
+            outside = await trio.to_thread.run_sync(asked, method, OUTSIDE)
+            nowhere = await trio.to_thread.run_sync(asked, method, NOWHERE)
+            as_nowhere = repr(outside).replace(OUTSIDE, NOWHERE).replace(orphans[OUTSIDE], orphans[NOWHERE])
+            assert as_nowhere == repr(nowhere), method
+        listed = {method for method in METHODS if is_scoped(method) and "/List" in method}
+        assert shown >= listed - {"/gateway.api.v1.EnergyService/ListTransactionEnergy"}
+        assert gateway.store.transaction(f"tx-{OUTSIDE}").state == "OPEN"
+        assert not [each for each in gateway.commands.calls if each[0] == OUTSIDE]
+        found, _ = await trio.to_thread.run_sync(asked, "/gateway.api.v1.CommandService/ListCommands", "", wide)
+        assert OUTSIDE in str(found)
+
+
+def test_what_can_not_be_held_to_a_scope_says_why():
+    """Each method that a role with a scope could call, and that is closed to it, has a reason in the table and in
+    docs/security.md."""
+    callable_ = {method for method in METHODS if need_of(method) in SCOPED_ROLES}
+    assert {method for method in callable_ if not is_scoped(method)} == NOT_SCOPED.keys()
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    rows = [f"| {method.rpartition('/')[2]} | {why} |" for method, why in NOT_SCOPED.items()]
+    assert [each for each in rows if each not in page] == []
+    assert BY_QUERY <= FIELDS.keys() <= METHODS.keys()
+
+
+async def test_a_tag_s_uses_outside_are_left_out(tmp_path):
+    """The status says that it is in use, and not where."""
+    async with required(tmp_path) as (gateway, tokens):
+        await two_sites(gateway)
+        tag = IdTagRecord("TAG", "Accepted", NOW, NOW)
+        await gateway.journal.commit(PutIdTag(tag, create=True))
+        token = await scoped(gateway)
+        request = id_tags.CheckIdTagRequest(charge_point=INSIDE, id_tag="TAG", connector={"evse": 1, "connector": 1})
+        wide = await ends(gateway, tokens[Role.READ], lambda c: c.id_tags.CheckIdTag, request)
+        assert [each.charge_point for each in wide.transactions] == [OUTSIDE]
+        narrow = await ends(gateway, token, lambda c: c.id_tags.CheckIdTag, request)
+        assert (narrow.status, list(narrow.transactions)) == (wide.status, [])
 
 
 @pytest.mark.parametrize(

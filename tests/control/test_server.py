@@ -1,8 +1,8 @@
 """The server itself: where it listens, health, reflection, TLS, drain."""
 
 import gc
+import re
 import socket
-from pathlib import Path
 from types import FrameType
 
 import grpc
@@ -10,21 +10,26 @@ import pytest
 import trio
 import trustme
 from attrs import evolve
+from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from gateway.api.v1 import charge_point_pb2, command_pb2, event_pb2
 from gateway.bridge import Bridge
 from gateway.client import GatewayClient, Tls, describe, problem_of
-from gateway.control import server
 from gateway.control.errors import Failure
 from gateway.control.listen_address import check_address, listening_address, why_not_listening
+from gateway.control.reflection import ALPHA, V1
 from gateway.control.server import ControlServer, ControlSettings
+from gateway.control.server_info import Described, ServerFacts
+from gateway.control.services.all_services import ControlPorts
 from gateway.control.tls import Tls as ServerSide
 from gateway.domain.commands import RefusalReason, Refused
 from gateway.errors import SettingsError
 from gateway.store.reads import Reads
-from tests.control.fakes import FakeWanted, control
+from tests.control.fakes import NOW, FakeNodes, FakeWanted, control
+from tests.support.named_tests import REPOSITORY
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -56,16 +61,24 @@ def test_a_server_for_a_refused_address_can_not_be_made():
     with pytest.raises(SettingsError):
         ControlServer(
             ControlSettings(host="0.0.0.0"),
-            journal=None,
-            reads=None,
-            commands=None,
-            wanted=FakeWanted(None),
-            feed=None,
-            diagnostics=None,
-            vendors=None,
-            authorizer=None,
-            clock=None,
-            clock_watch=None,
+            ControlPorts(
+                journal=None,
+                reads=None,
+                commands=None,
+                wanted=FakeWanted(None),
+                feed=None,
+                diagnostics=None,
+                vendors=None,
+                signing=None,
+                authorizer=None,
+                clock=None,
+                clock_watch=None,
+                facts=None,
+                summaries=None,
+                log_levels=None,
+                draining=None,
+                status=None,
+            ),
         )
 
 
@@ -79,16 +92,24 @@ def beside(first, settings):
     """A second server of the same gateway's parts."""
     return ControlServer(
         settings,
-        journal=first.journal,
-        reads=Reads(first.store, first.journal),
-        commands=first.commands,
-        wanted=FakeWanted(None),
-        feed=first.feed,
-        diagnostics=first.diagnostics,
-        vendors=first.vendors,
-        authorizer=None,
-        clock=None,
-        clock_watch=None,
+        ControlPorts(
+            journal=first.journal,
+            reads=Reads(first.store, first.journal),
+            commands=first.commands,
+            wanted=FakeWanted(None),
+            feed=first.feed,
+            diagnostics=first.diagnostics,
+            vendors=first.vendors,
+            signing=None,
+            authorizer=None,
+            clock=None,
+            clock_watch=None,
+            facts=ServerFacts(Reads(first.store, first.journal), Described("", ()), NOW, FakeNodes()),
+            summaries=None,
+            log_levels=None,
+            draining=None,
+            status=None,
+        ),
         bridge=Bridge(),
     )
 
@@ -149,13 +170,39 @@ async def test_the_interface_describes_itself(gateway):
     """Reflection, for grpcurl and the like."""
     database = ProtoReflectionDescriptorDatabase(gateway.client.channel)
     names = await trio.to_thread.run_sync(lambda: list(database.get_services()))
-    ours = {f"gateway.api.v1.{name}Service" for name in server.SERVICES}
-    assert len(ours) == 12
+    sources = (REPOSITORY / "protos/gateway/api/v1").glob("*.proto")
+    ours = {
+        f"gateway.api.v1.{name}" for each in sources for name in re.findall(r"(?m)^service (\w+)", each.read_text())
+    }
+    assert len(ours) >= 16
     assert ours < set(names)
     described = await trio.to_thread.run_sync(
         lambda: database.FindFileContainingSymbol("gateway.api.v1.CommandService")
     )
-    assert len(described.service[0].method) == 21
+    served = command_pb2.DESCRIPTOR.services_by_name["CommandService"].methods
+    assert [method.name for method in described.service[0].method] == [method.name for method in served]
+
+
+async def test_newer_tools_find_the_same_by_reflection_v1(gateway):
+    """The protocol's present name answers as its older one does, itself described among the rest."""
+    call = gateway.client.channel.stream_stream(
+        f"/{V1}/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    requests = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        *(reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in (V1, ALPHA)),
+    ]
+    listed, *described = await trio.to_thread.run_sync(lambda: list(call(iter(requests), timeout=10)))
+    names = {each.name for each in listed.list_services_response.service}
+    assert {V1, ALPHA, "gateway.api.v1.CommandService"} <= names
+    shown = []
+    for answer in described:
+        file = descriptor_pb2.FileDescriptorProto()
+        file.ParseFromString(answer.file_descriptor_response.file_descriptor_proto[0])
+        shown.append((f"{file.package}.{file.service[0].name}", file.service[0].method[0].input_type))
+    assert shown == [(name, f".{name.rpartition('.')[0]}.ServerReflectionRequest") for name in (V1, ALPHA)]
 
 
 async def test_draining_lets_a_call_finish_takes_no_more_and_ends_the_run(tmp_path):
@@ -278,7 +325,7 @@ async def test_what_is_refused_leaves_nothing_to_the_collector(gateway):
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
-    ours = str(Path(server.__file__).parents[1])
+    ours = str(REPOSITORY / "gateway")
     assert [each for each in left if not isinstance(each, FrameType) or each.f_code.co_filename.startswith(ours)] == []
 
 

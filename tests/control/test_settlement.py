@@ -13,7 +13,8 @@ from gateway.domain.codec import body_of
 from gateway.domain.values import ConnectorAddress, Flag, Registration
 from gateway.energy.session import RULES_VERSION
 from gateway.store.api import EventFilter
-from gateway.store.commits import Append, Appended, GuardFailed, OpenSession, SettleEnergy, Trim
+from gateway.store.commits import Append, Appended, GuardFailed, OpenSession, Trim
+from gateway.store.energy_commits import SettleEnergy
 from gateway.store.reads import Reads
 from gateway.store.sqlite import SqliteStore
 from tests.control.fakes import NOW

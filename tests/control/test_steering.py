@@ -9,10 +9,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.api.v1 import charge_point_pb2, common_pb2
 from gateway.api.v1 import steering_pb2 as pb
+from gateway.bridge import Overloaded
 from gateway.client import problem_of
 from gateway.domain.charging import ProfilePurpose
 from gateway.domain.events import ChargePointDisconnected, ChargingProfileInstalled, SteeringChanged
 from gateway.domain.steering import Steering, SteeringState
+from gateway.errors import CommitUnknown, StoreUnavailable
 from tests.control.fakes import NOW, Control
 from tests.domain.test_profiles import ONE, profile
 
@@ -164,6 +166,49 @@ async def test_an_unknown_charge_point_is_not_found(gateway: Control, rpc: str) 
         await gateway.call(getattr(gateway.client.steering, rpc), wish)
     problem = problem_of(failed.value)
     assert (problem.code, problem.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_CHARGE_POINT")
+
+
+ENDS: dict[str, tuple[Exception, tuple[str, str, str]]] = {
+    "too many": (Overloaded("too many calls are under way"), ("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS", "")),
+    "store away": (StoreUnavailable("secret: the disk is full"), ("UNAVAILABLE", "STORE_UNAVAILABLE", "")),
+    "in doubt": (CommitUnknown("secret"), ("UNKNOWN", "OUTCOME_UNKNOWN", "store-unavailable")),
+    "bug": (KeyError("secret"), ("UNKNOWN", "OUTCOME_UNKNOWN", "internal-error")),
+    "late": (TimeoutError(), ("UNKNOWN", "OUTCOME_UNKNOWN", "deadline")),
+}
+
+
+@pytest.mark.parametrize("error", ENDS)
+async def test_a_change_that_failed_says_whether_it_may_have_been_made(
+    gateway: Control, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    """Nothing is repeated blindly, and no word of the failure is shown."""
+    await offline(gateway)
+    raised, ending = ENDS[error]
+
+    async def fails(*_: object) -> None:
+        raise raised
+
+    if isinstance(raised, Overloaded | TimeoutError):  # on the way
+        monkeypatch.setattr(gateway.bridge, "call", fails)
+    else:
+        monkeypatch.setattr(type(gateway.wanted), "change", fails)
+    with pytest.raises(grpc.RpcError) as failed:
+        await gateway.call(gateway.client.steering.SetWantedLimit, limit())
+    problem = problem_of(failed.value)
+    assert (problem.code.name, problem.reason, problem.metadata.get("cause", "")) == ending
+    assert (problem.metadata["charge_point"], problem.metadata["request_id"]) == ("CP1", "r1")
+    assert "secret" not in str(problem)
+
+
+async def test_a_change_without_time_is_not_begun(gateway: Control) -> None:
+    """The deadline leaves none for the answer."""
+    await offline(gateway)
+    stub = gateway.client.steering
+    with pytest.raises(grpc.RpcError) as failed:
+        await gateway.call(stub.SetWantedLimit, limit(), 0.24)
+    assert problem_of(failed.value).reason == "DEADLINE"
+    shown = await gateway.call(stub.GetSteering, pb.GetSteeringRequest(charge_point="CP1"))
+    assert not shown.connectors
 
 
 async def test_steering_and_profiles_are_shown_with_the_charge_point(gateway: Control) -> None:

@@ -160,6 +160,7 @@ class FakeFeed:
     batches: list
     end: Exception
     position: int = 10
+    head: int = 12
     subscribers: int = 0
     asked: list = field(factory=list)
 
@@ -207,7 +208,7 @@ async def test_a_token_of_another_life_is_refused_though_this_one_has_come_as_fa
     """A snapshot was restored, or there are two copies: the same sequences are other events. It is counted."""
     feed, seen = FakeFeed([Batch((), 12)], BelowFloor(40)), []
     generations = (Generation(7, 1), Generation(8, 5), Generation(9, 8))
-    watching = EventStreams(feed, "store", 10, generations, lambda *what: seen.append(what))
+    watching = EventStreams(feed, "store", 10, lambda: generations, lambda *what: seen.append(what))
     async with aclosing(watching.watch(EventFilter(), tokens.encode("store", 9, generation))) as watch:
         with pytest.raises(Failure) as caught:
             await anext(watch)
@@ -221,7 +222,7 @@ async def test_a_token_of_this_life_is_good_in_its_own_generation(sequence, gene
     """At either end of it."""
     feed, seen = FakeFeed([Batch((), 12)], BelowFloor(40)), []
     generations = (Generation(7, 1), Generation(8, 5), Generation(9, 8))
-    watching = EventStreams(feed, "store", 10, generations, lambda *what: seen.append(what))
+    watching = EventStreams(feed, "store", 10, lambda: generations, lambda *what: seen.append(what))
     async with aclosing(watching.watch(EventFilter(), tokens.encode("store", sequence, generation))) as watch:
         assert (await anext(watch)).position == 10
     assert seen == []

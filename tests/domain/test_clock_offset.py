@@ -16,7 +16,7 @@ from gateway.domain.events import (
 )
 from gateway.domain.times import read_time
 from gateway.domain.values import ConnectorAddress, Registration
-from gateway.store.sqlite.clock_offsets import clock_offset, clock_offset_column
+from gateway.store.clock_offsets import clock_offset, clock_offset_column
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONE = ConnectorAddress(1, 1)

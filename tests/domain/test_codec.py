@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import codec
 from gateway.domain import commands as c
+from gateway.domain import security_commands as s
 from gateway.domain.codec import UnreadableBody, canonical_bytes, decode, encode, encode_command
 from gateway.domain.commands import COMMANDS, Answer, ChargerError, ConfigurationKey
 from gateway.domain.events import BODIES, ChargePointBooted, ConnectorStatusChanged, MeterValuesReported
@@ -150,7 +151,14 @@ def test_the_password_of_an_upload_is_never_stored(location, shown):
     """Locations of diagnostics and firmware carry credentials (S §5.9)."""
     assert shown_location(location) == shown
     assert encode_command(c.GetDiagnostics(location))["location"] == shown
-    assert "S3cret" not in repr(encode_command(c.UpdateFirmware(location, datetime(2026, 1, 1, tzinfo=UTC))))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    for command in (
+        c.UpdateFirmware(location, at),
+        s.GetLog(s.LogType.SECURITY, 1, location),
+        s.SignedUpdateFirmware(1, location, at, "pem", "c2ln"),
+    ):
+        assert "S3cret" not in repr(encode_command(command))
+        assert codec.secrets_of(command) == codec.secrets_of(c.GetDiagnostics(location))
 
 
 def test_a_configuration_key_is_stored_with_its_answer():

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.events import FIRST_DIALECT
@@ -59,6 +59,7 @@ PLAIN = st.fixed_dictionaries(
 
 
 @given(PLAIN)
+@example({"measurand": "Power.Active.Import", "unit": "kW", "value": ".1101"})
 def test_a_plain_value_is_read_as_any_number_is(sent):
     """E11: by the rules of numbers, though in another way."""
     found = plain_power([sent], NOW)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.domain import measurements
 from gateway.domain.measurements import MAX_SLOPE, Kind, Reading, ValueSource, readings_of, slope
 from gateway.domain.readings import samples
 from gateway.domain.values import Flag
@@ -229,6 +230,17 @@ def test_the_order_of_samples_and_repeats_change_nothing(message, random):
 
     assert shown(readings_of(samples(shuffled, NOW))) == shown(plain)
     assert shown(readings_of(samples([*unique, *unique], NOW))) == shown(plain)
+
+
+@given(st.lists(SENT, max_size=4) | MESSAGE)
+def test_what_is_passed_over_would_have_given_no_reading(message):
+    """A reader whose measurands a message does not have finds nothing in it, and no phase where none is named."""
+    found = [each for each in samples(message, NOW) if each.value is not None]
+    for measurands, reader in measurements._READERS:
+        if not measurands & {each.measurand for each in found}:
+            assert reader(found, ()) == []
+    if all(each.phase is None for each in found):
+        assert measurements._phases(found, ()) == []
 
 
 @given(st.lists(SENT, max_size=4))

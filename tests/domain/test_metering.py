@@ -13,6 +13,7 @@ from gateway.domain.metering import (
     Edge,
     IntervalSample,
     Metered,
+    PhaseCount,
     PowerSample,
     RegisterSample,
     SocSample,
@@ -135,6 +136,53 @@ def test_a_state_of_charge_beyond_its_range_is_none():
     """And one that can't be read."""
     sampled = [{"value": value, "measurand": "SoC"} for value in ("-1", "101", "full", "NaN")]
     assert reported(element(*sampled)).socs == ()
+
+
+def by_phase(*values, measurand="Current.Import", unit="A", names=("L1", "L2", "L3")):
+    """Samples of one moment; None: not reported."""
+    named = zip(names, values, strict=False)
+    return [
+        {"value": str(value), "measurand": measurand, "unit": unit, "phase": phase}
+        for phase, value in named
+        if value is not None
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sampled", "expected"),
+    [
+        (by_phase(16, 0.4, 0), 1),
+        (by_phase(0, 16, 0.5), 2),
+        (by_phase(6, 6, 6, names=("L1-N", "L2-N", "L3-N")), 3),
+        (by_phase(0, 0, 0), None),
+        (by_phase(16, 16, None), None),
+        (by_phase(16, 16, 16, names=("L1", "L2", "N")), None),
+        (by_phase(3680, 3680, 114, measurand="Power.Active.Import", unit="W"), 2),
+        (by_phase(3.68, 3.68, 3.68, measurand="Power.Active.Import", unit="kW"), 3),
+        (by_phase(3680, 3680, 3680, measurand="Power.Active.Import", unit="W") + by_phase(16, 0, 0), 1),
+        (by_phase(230, 230, 230, measurand="Voltage", unit="V"), None),
+        ([{"value": "16", "measurand": "Current.Import"}], None),
+    ],
+)
+def test_phases_with_a_current_are_counted_where_all_three_are_reported(sampled, expected):
+    """Else with a power. What is left out may carry as much."""
+    found = reported(element(*sampled)).phases
+    assert found == (None if expected is None else PhaseCount(expected, NOW))
+
+
+def test_the_newest_moment_that_shows_phases_counts():
+    """In a message and in a session: a pause shows none."""
+    later, last = "2026-03-01T12:01:00Z", "2026-03-01T12:02:00Z"
+    two, none = by_phase(16, 16, 0), by_phase(0, 0, 0)
+    found = reported(element(*by_phase(16, 0, 0)), element(*none, at=last), element(*two, at=later))
+    assert found.phases == PhaseCount(2, NOW + timedelta(minutes=1))
+    parts = [
+        Metered(1, phases=PhaseCount(3, NOW + timedelta(minutes=2))),
+        Metered(2, phases=PhaseCount(1, NOW)),
+        Metered(3),
+    ]
+    assert metering_of(parts, Edge(NOW, 1), None).phases == 3
+    assert metering_of(parts[2:], Edge(NOW, 1), None).phases is None
 
 
 def test_what_came_with_a_stop_counts():

@@ -40,7 +40,7 @@ def failure(function: Callable[..., Any], *arguments: Any) -> tuple[grpc.StatusC
     try:
         answer = function(*arguments)
     except grpc.RpcError as error:
-        return error.code(), *_reason(error)
+        return error.code(), *reason_of(error)
     raise AssertionError(f"expected an error, got {answer}")
 
 
@@ -49,7 +49,8 @@ def command(gateway: Gateway, command_id: str) -> commands.Command:
     return gateway.commands.GetCommand(commands.GetCommandRequest(command_id=command_id), timeout=RPC_SECONDS).command
 
 
-def _reason(error: grpc.RpcError) -> tuple[str, dict[str, str]]:
+def reason_of(error: grpc.RpcError) -> tuple[str, dict[str, str]]:
+    """Reason and metadata of an error; an empty reason: it has none."""
     status = rpc_status.from_call(error)  # type: ignore[arg-type]  # of a call it is a Call, too
     for detail in status.details if status is not None else ():
         info = error_details_pb2.ErrorInfo()

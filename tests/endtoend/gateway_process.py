@@ -33,7 +33,7 @@ from gateway.api.v1 import (
     transaction_pb2_grpc,
 )
 from gateway.cli.certificates import Issuing, development_set, write
-from gateway.client.client import MAX_RESPONSE_BYTES
+from gateway.client.connection import MAX_RESPONSE_BYTES
 
 KEY = b"\x00\xff:\r\nkey in bytes"
 """Every charger's AuthorizationKey here: bytes that no text holds, and a colon (J §6.2.2)."""
@@ -42,7 +42,7 @@ START_SECONDS = 120.0
 """From the start of the process until it serves: a guard against hanging. An idle machine takes a second, one with ten
 processes for each core took more than thirty."""
 
-STOP_SECONDS = 20.0
+STOP_SECONDS = 60.0
 """From SIGTERM to the end of the process."""
 
 RPC_SECONDS = 15.0
@@ -145,12 +145,13 @@ class Gateway:
         launcher: Sequence[str] = (sys.executable, "-m", "gateway"),
         environment: Mapping[str, str] | None = None,
         stderr: int | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         """Start it, and return at once."""
         assert self._process is None
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*launcher, "serve", "--config", str(self.config)],
+                [*launcher, "serve", "--config", str(self.config), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log if stderr is None else stderr,
@@ -226,6 +227,11 @@ class Gateway:
         """Resident memory in bytes."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines of its log so far."""
+        found = self.log.read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in found if line.startswith("{")]
 
     def tail(self, lines: int = 120) -> str:
         """The end of its log."""

@@ -7,29 +7,29 @@ import trio
 
 from tests.endtoend.asking import in_thread
 from tests.endtoend.charger import Charger, chargers
-from tests.endtoend.gateway_process import Gateway, MakeGateway
+from tests.endtoend.gateway_process import MakeGateway
 
 IDENTITIES = tuple(f"CP{number}" for number in range(6))
 
 SHORT = {
     "sessions": {
         "tls_handshake_seconds": 2,
+        "upgrade_seconds": 2,
+        "admission_seconds": 2,
         "write_seconds": 2,
+        "end_seconds": 2,
+        "call_timeout_seconds": 3,
     },
     "store": {"commit_deadline_seconds": 1},
 }
-"""Every deadline is shorter than the longer stop."""
+"""Every deadline is shorter than the stop, as the default ones are than a stop of a minute."""
+
+SECONDS = 5
 
 
 async def test_no_session_ends_and_every_message_is_answered(make_gateway: MakeGateway) -> None:
-    """Deadlines of commits, reads and handshakes pass meanwhile; what chargers sent lies in the kernel's buffers. Two
-    gateways stand still at the same time, one for longer."""
-    async with trio.open_nursery() as nursery:
-        for seconds in (5, 12):
-            nursery.start_soon(stands_still, make_gateway(**SHORT), seconds)
-
-
-async def stands_still(gateway: Gateway, seconds: int) -> None:
+    """Deadlines of commits, reads and handshakes pass meanwhile; what chargers sent lies in the kernel's buffers."""
+    gateway = make_gateway(**SHORT)
     await in_thread(gateway.start)
     for identity in IDENTITIES:
         await in_thread(gateway.add_charge_point, identity)
@@ -47,7 +47,7 @@ async def stands_still(gateway: Gateway, seconds: int) -> None:
 
         async def is_punctual(charger: Charger) -> None:
             """Sends while the gateway stands still, and is answered when it doesn't."""
-            await trio.sleep(seconds / 2)
+            await trio.sleep(SECONDS / 2)
             await charger.call("Heartbeat", {})
             answered.append("is punctual")
 
@@ -62,12 +62,12 @@ async def stands_still(gateway: Gateway, seconds: int) -> None:
                 handshaken = trio.Event()
 
                 async def shakes_hands() -> None:
-                    await trio.sleep(seconds / 2)
+                    await trio.sleep(SECONDS / 2)
                     await in_thread(tls.do_handshake)
                     handshaken.set()
 
                 nursery.start_soon(shakes_hands)
-                await trio.sleep(seconds)
+                await trio.sleep(SECONDS)
                 gateway.signal(signal.SIGCONT)
                 await trio.sleep(0.5)
                 stopped.set()

@@ -5,14 +5,16 @@ not show what happens to one that doesn't.
 """
 
 import base64
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import trio
 from wsproto import ConnectionType, WSConnection
 from wsproto import events as ws
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from tests.endtoend.gateway_process import KEY, Gateway
+from tests.endtoend.gateway_process import KEY
 
 PATIENCE = 15.0
 """Seconds until a test gives up waiting for the gateway."""
@@ -35,6 +37,13 @@ def authorization(identity: str = "CP1", key: bytes = KEY) -> str:
 def upgrade(identity: str, key: bytes = KEY) -> bytes:
     """A whole request for an upgrade."""
     return f"GET /ocpp/{identity} HTTP/1.1\r\n{HANDSHAKE}{OFFER}{authorization(identity, key)}\r\n".encode()
+
+
+class Door(Protocol):
+    """Anything on loopback that a charger can connect to: a gateway, or what leads to one."""
+
+    port: int
+    tls: ssl.SSLContext
 
 
 class LinkLost(Exception):
@@ -70,7 +79,7 @@ class Wire:
     @classmethod
     async def open(
         cls,
-        gateway: Gateway,
+        gateway: Door,
         identity: str,
         *,
         key: bytes = KEY,

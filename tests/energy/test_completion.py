@@ -210,6 +210,17 @@ def test_an_estimate_lies_between_its_bounds_and_not_before_now(watts, limits, t
     assert (found.finish is None) == (found.state not in (CompletionState.ESTIMATED, CompletionState.REACHED))
 
 
+def test_a_vehicle_that_says_that_it_is_full_goes_on_at_what_it_takes_at_last():
+    """The energy that is asked for may be more than its battery holds, or its battery larger than it thinks."""
+    socs = [SocSample(100.0, at(number)) for number in range(60)]
+    session = charging(lambda _: 7000.0, 60, socs=socs, capacity_mwh=50_000_000)
+    reached = session.energy.total_mwh
+    found = estimate_completion(session, EnergyTarget(reached + 1_000_000))
+    assert found.state is CompletionState.ESTIMATED
+    assert found.finish - session.now > timedelta(minutes=30)  # 9 minutes at 7 kW
+    assert estimate_completion(session, FullTarget()).state is CompletionState.REACHED
+
+
 @pytest.mark.parametrize("shape", TAPERING)
 def test_estimates_beat_remaining_energy_over_present_power_where_power_tapers(shape):
     """At each point, by the median; and over a session by a third at least, by median and by ninth decile."""

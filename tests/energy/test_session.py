@@ -91,6 +91,9 @@ VECTORS = {
         Basis.INTERVALS,
         "start-missing stop-missing",
     ),
+    "E28 energies of intervals that no meter shows": (
+        session(None, None, intervals=intervals(*((minute, 10**15) for minute in range(1, 30)))),
+        None, UNKNOWN, "start-missing stop-missing"),
     "E20 a register goes before intervals": (
         session(1000, 6000, intervals=intervals((30, 1000), (60, 2000))),
         5000,

@@ -9,7 +9,7 @@ import trio
 from gateway.domain.events import StoredEvent
 from gateway.errors import StoreUnavailable
 from gateway.feed import Feed
-from gateway.store.api import Bounds, EventFilter, EventPage
+from gateway.store.api import Bounds, EventFilter, EventPage, Generation
 from tests.store.builders import T0
 
 T = TypeVar("T")
@@ -21,6 +21,7 @@ class FakeHistory:
 
     def __init__(self) -> None:
         self.floor = 0
+        self.generations: tuple[Generation, ...] = (Generation(1, 1),)
         self.stored: list[StoredEvent] = []
         self.broken = False
         self.error: Exception | None = None

@@ -175,6 +175,26 @@ async def test_an_idle_subscriber_gets_its_progress(autojump_clock: MockClock) -
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("ring_events", [20, 4_000])
+async def test_the_end_of_the_past_is_said_at_once(autojump_clock: MockClock, ring_events: int) -> None:
+    """By a batch without events where the filter lets nothing through, also long after something passed; once."""
+    where = EventFilter(types=frozenset({"x"}))
+    async with running(ring_events=ring_events) as each:
+        each.add(type_="x")
+        each.add(3_000, type_="y")
+        begin = trio.current_time()
+        async with each.feed.subscribe(where, BEGINNING, idle=15) as subscription:
+            assert (await subscription.next()).position < 3_001
+            assert await subscription.next() == Batch((), 3_001)
+            assert trio.current_time() - begin < 1
+            await subscription.next()
+            assert trio.current_time() - begin > 14
+        begin = trio.current_time()
+        async with each.feed.subscribe(where, 2_000, idle=15) as subscription:
+            assert await subscription.next() == Batch((), 3_001)
+        assert trio.current_time() - begin < 1
+
+
 async def test_batches_are_bounded_by_count_and_bytes(autojump_clock: MockClock) -> None:
     """From disk and from memory; an event larger than the bound comes alone."""
     settings: tuple[dict[str, Any], ...] = ({}, {"ring_events": 1})

@@ -14,8 +14,11 @@ import orjson
 
 from gateway.domain import codec
 from gateway.domain import commands as c
-from gateway.domain.decision import Authorization, CallRefused, Context, Decision, Facts
+from gateway.domain import security_commands as s
+from gateway.domain.certificates import read_request
+from gateway.domain.decision import Authorization, CallRefused, Context, Decision, Facts, SigningQuery
 from gateway.domain.identity import MAX_CHARACTERS
+from gateway.domain.signing import SigningVerdict
 from gateway.domain.state import ChargePointState, evolve
 from gateway.domain.values import Registration
 from gateway.framing.events import Closed, Event, Message, UpgradeRefused, UpgradeRequested
@@ -136,6 +139,8 @@ COMMANDS: tuple[c.Command, ...] = (
     c.GetLocalListVersion(),
     c.ClearCache(),
     c.ChangeConfiguration("AuthorizationKey", "0123456789abcdef"),
+    s.GetInstalledCertificateIds(s.CertificateUse.CENTRAL_SYSTEM_ROOT),
+    s.GetLog(s.LogType.SECURITY, 1, "ftp://host/"),
 )
 
 
@@ -176,6 +181,9 @@ def _decide(state: ChargePointState, call: rpc.Call) -> Decision | None:
         return None
     query = PROTOCOL.query(state, request)
     facts = Facts() if query is None else Facts(authorization=Authorization("Accepted"), number=7)
+    if isinstance(query, SigningQuery):
+        read = read_request(query.csr)
+        facts = Facts(signing=SigningVerdict("sign_1", NOW, refused=read if isinstance(read, str) else ""))
     decision = PROTOCOL.decide(state, request, facts, Context(NOW, 300, 300, "tx_1"))
     reply: Any = orjson.loads(rpc.encode_call_result(call.message_id, decision.reply))
     REPLIES[call.action].validate(reply[2])

@@ -31,7 +31,7 @@ AT_ONCE = 15.0
 
 async def test_a_flood_of_messages_is_slowed_down_and_all_of_it_is_answered(scene: Scene) -> None:
     """In order, none dropped; the burst at once, the rest at the rate. The flooder's own ping waits its turn."""
-    before = scene.metric('gateway_happenings_total{label="messages",what="slowed"}')
+    before = scene.metric('gateway_slowed_total{what="messages"}')
     link = await Link.open(scene.gateway, scene.attacker())
     more = 50
     begin = time.monotonic()
@@ -46,7 +46,7 @@ async def test_a_flood_of_messages_is_slowed_down_and_all_of_it_is_answered(scen
                 answers.append(message[1])
     assert answers == [str(n) for n in range(BURST + more)]
     assert time.monotonic() - begin > more / RATE * 0.8
-    assert scene.metric('gateway_happenings_total{label="messages",what="slowed"}') > before
+    assert scene.metric('gateway_slowed_total{what="messages"}') > before
     await link.lives()
     await link.cut()
 
@@ -60,7 +60,7 @@ async def test_floods_without_end_are_read_at_their_rate(scene: Scene) -> None:
         "fragments": frame(TEXT, b"[", fin=False) + frame(CONT, b"9]"),
         "tiny-records": b"",
     }
-    before = scene.metric('gateway_happenings_total{label="frames",what="slowed"}')
+    before = scene.metric('gateway_slowed_total{what="frames"}')
     sent = dict.fromkeys(flooders, 0)
 
     async def flood(name: str, data: bytes) -> None:
@@ -79,7 +79,7 @@ async def test_floods_without_end_are_read_at_their_rate(scene: Scene) -> None:
         for name, data in flooders.items():
             nursery.start_soon(flood, name, data)
     assert sent["messages"] < 1 * MEGABYTE  # buffers on both sides, and three seconds at the rate
-    assert scene.metric('gateway_happenings_total{label="frames",what="slowed"}') > before
+    assert scene.metric('gateway_slowed_total{what="frames"}') > before
 
 
 async def drain(link: Link) -> None:

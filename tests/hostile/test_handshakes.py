@@ -112,7 +112,7 @@ async def read_all(link: Link) -> bytes:
 
 def client_hello() -> bytes:
     """The first bytes of a client."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     outgoing = ssl.MemoryBIO()
     tls = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
     with pytest.raises(ssl.SSLWantReadError):

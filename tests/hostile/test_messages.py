@@ -23,7 +23,7 @@ ANSWERS: dict[str, tuple[str | bytes, str]] = {
     "unknown-action": ('[2,"x","Foo",{}]', "NotImplemented"),
     "lower-case-action": ('[2,"x","heartbeat",{}]', "NotImplemented"),
     "action-of-the-other-side": ('[2,"x","RemoteStartTransaction",{"idTag":"A"}]', "NotSupported"),
-    "unhandled-action": ('[2,"x","SignCertificate",{"csr":"x"}]', "NotSupported"),
+    "certificate-request-of-nothing": ('[2,"x","SignCertificate",{"csr":"x"}]', KEPT),
     "action-no-text": ('[2,"x",5,{}]', "FormationViolation"),
     "five-elements": ('[2,"x","Heartbeat",{},{}]', "FormationViolation"),
     "two-elements": ('[2,"x"]', "FormationViolation"),

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count as counting
 from typing import Any, TypeAlias
 
 Message: TypeAlias = dict[str, Any]
@@ -26,9 +27,14 @@ class Job:
     patience: Callable[[], float]
 
 
+WORKER = "MUTANTS_WORKER"
+"""The environment's name for the number of a child's place, from 0: no two children have one at once."""
+
+
 @dataclass
 class _Child:
     job: Job
+    place: int
     pid: int
     pipe: int
     until: float
@@ -50,7 +56,8 @@ def run(jobs: Iterator[Job], workers: int) -> None:
     try:
         while True:
             while len(under_way) < workers and (job := next(jobs, None)) is not None:
-                under_way.append(_start(job))
+                place = next(each for each in counting() if each not in {child.place for child in under_way})
+                under_way.append(_start(job, place))
             if not under_way:
                 return
             _listen(under_way)
@@ -62,15 +69,16 @@ def run(jobs: Iterator[Job], workers: int) -> None:
             _end(child)
 
 
-def _start(job: Job) -> _Child:
+def _start(job: Job, place: int) -> _Child:
     ours, its = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
+        os.environ[WORKER] = str(place)
         _be_child(job, its)
     os.close(its)
-    return _Child(job, pid, ours, time.monotonic() + job.patience())
+    return _Child(job, place, pid, ours, time.monotonic() + job.patience())
 
 
 def _be_child(job: Job, pipe: int) -> None:

@@ -1,4 +1,4 @@
-"""Which test runs which line: traced once for each file of tests, and kept in an ignored folder.
+"""Which test runs which line: traced once for each test, and kept in an ignored folder by files of tests.
 
 Lines are kept by function, counted from its first. A function that moved, or whose file was renamed, is found again by
 its text; of one that was changed all lines count as run by the tests that ran any. So a change in the code costs no new
@@ -12,7 +12,7 @@ import json
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
@@ -172,6 +172,15 @@ def _functions(file: str, source: str) -> Iterator[Function]:
     return walk(ast.parse(source), ())
 
 
+def _tests_in(file: Path) -> dict[str, Any]:
+    """The tests of a file of traces; empty: it is damaged, or of another form."""
+    try:
+        tests = json.loads(file.read_text())["tests"]
+    except (ValueError, TypeError, KeyError):
+        return {}
+    return tests if isinstance(tests, dict) else {}
+
+
 class Kept:
     """Traces of earlier runs, one file for each file of tests. ``state``: a digest of what the tests ran on."""
 
@@ -179,6 +188,7 @@ class Kept:
         self._folder = folder
         self._functions = functions
         self._state = state
+        self._earlier: dict[Path, dict[str, Any]] | None = None
 
     def get(self, key: str, path: str) -> dict[str, Seen] | None:
         """By test of the file at ``path``. None where some failed on another state of the code: they may pass now."""
@@ -192,6 +202,21 @@ class Kept:
         except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):  # none, damaged, of another form
             return None
         return seen
+
+    def like(self, path: str, tests: Sequence[str]) -> dict[str, Seen]:
+        """By test of the file at ``path``: traces of an earlier text of the file, as the one that has most of these
+        tests in common tells. A test that was changed since runs other lines maybe, and notices less by that."""
+        if self._earlier is None:
+            self._earlier = {file: each for file in self._folder.glob("*.json") if (each := _tests_in(file))}
+        wanted = set(tests)
+        common = {file: len(wanted & each.keys()) for file, each in self._earlier.items()}
+        best = max(common, key=lambda file: common[file], default=None)
+        if best is None or 2 * common[best] < min(len(wanted), len(self._earlier[best])):
+            return {}
+        found = {f"{path}::{test}": Seen(**each) for test, each in self._earlier[best].items() if test in wanted}
+        for each in found.values():
+            each.lines = self._functions.lines(each.lines)
+        return {test: each for test, each in found.items() if each.passed}
 
     def put(self, key: str, seen: dict[str, Seen]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

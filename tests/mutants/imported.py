@@ -40,7 +40,8 @@ def main(order_file: str) -> None:
     arguments = Path(order_file).with_suffix(".tests")
     arguments.write_text("\n".join(order["tests"]))
     plugins = [Profile(), Telling(report, order["tests"])]
-    status = pytest.main(["-q", "-x", "-s", "-o", "timeout=0", f"@{arguments}"], plugins=plugins)
+    options = ["-q", "-x", "-s", "-o", "timeout=0", "--stores", order["stores"]]
+    status = pytest.main([*options, f"@{arguments}"], plugins=plugins)
     if status == pytest.ExitCode.OK:
         report({"done": True})
     elif status != pytest.ExitCode.TESTS_FAILED:

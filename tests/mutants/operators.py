@@ -1,8 +1,9 @@
 """The faults that can be made in a file: one operator, one place, one change.
 
-What is left alone, since a change there is none of behaviour: docstrings, annotations and type aliases, ``assert``
-(it states an invariant to the reader and to mypy), lines that only write to the log, the texts of errors, what is shown
-for debugging (``__repr__``), ``__slots__`` and ``__all__``.
+What is left alone, since a change there is none of behaviour: docstrings, annotations and type aliases, what is
+imported for them alone, ``assert`` and ``zip(strict=True)`` (they state an invariant to the reader and to mypy),
+abstract methods (there is another in each class of which objects are made), lines that only write to the log, the texts
+of errors, what is shown for debugging (``__repr__``), ``__slots__`` and ``__all__``.
 """
 
 import ast
@@ -255,6 +256,12 @@ def _left_alone(node: ast.AST) -> bool:
             return True
         case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
             return True  # run as a process of its own, in whose tests nothing works without it
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return True
+        case ast.keyword(arg="strict", value=ast.Constant(value=True)):
+            return True
+        case ast.FunctionDef(decorator_list=[*_, ast.Name(id="abstractmethod")]):
+            return True
         case ast.FunctionDef(name=name) if name in _UNSEEN:
             return True
         case ast.FunctionDef(decorator_list=[ast.Name(id="overload"), *_]):
@@ -452,7 +459,8 @@ def _call(node: ast.AST, _: Siblings) -> Iterator[Change]:
             new = _copied(node, args=args)
             yield "nothing", f"{_short(node)} -> {_short(new)}", lambda new=new: new
     for at, keyword in enumerate(node.keywords):
-        if keyword.arg is not None and not (keyword.arg == "name" and _name(node.func) == "Thread"):
+        unseen = _left_alone(keyword) or (keyword.arg == "name" and _name(node.func) == "Thread")
+        if keyword.arg is not None and not unseen:
             fewer = _copied(node, keywords=[*node.keywords[:at], *node.keywords[at + 1 :]])
             yield "keyword", f"{_name(node.func)}(- {_short(keyword)})", lambda fewer=fewer: fewer
     if _name(node.func) in _OPPOSITES:

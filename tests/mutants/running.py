@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count as counting
 from itertools import islice
@@ -33,6 +34,7 @@ from tests.mutants import applying, children
 from tests.mutants.children import Job, Message, Report
 from tests.mutants.covering import Coverage, Functions, Kept, Seen, Tracer, digest
 from tests.mutants.operators import Mutant, apply, find
+from tests.support import postgres
 
 PATIENCE, PATIENCE_TIMES = 10.0, 10.0
 """A test hangs that says nothing for so many seconds and so many times as long as it took before: on a busy machine
@@ -51,6 +53,12 @@ ENOUGH_SECONDS = 60.0
 """A fault is tried by tests that take so long together, of the processor and while traced, which is three times as long
 as without: a line of the store's is run by thousands of them, and what the quick ones of all folders don't notice the
 rest seldom does. More are run on demand (``--seconds``)."""
+
+QUICK_SECONDS = 1.0
+"""A test that is quicker and noticed a fault is the first to be asked about the next one of that file."""
+
+MORE_KILLERS = 3
+"""Tests that are not, and noticed one, which are asked in the end, however many there are before them."""
 
 FARTHER = 10
 """A test of another package comes as late as one of the fault's own that takes so many times as long: a line of the
@@ -76,6 +84,10 @@ class Project:
     kept: Path
     workers: int = 2
     seconds: float = ENOUGH_SECONDS
+    left_alone: tuple[str, ...] = ()
+    """Folders in ``targets`` in which nothing is changed this time."""
+    servers: tuple[str, ...] = ()
+    """For each worker the folder of a PostgreSQL that its tests use; none: there are no tests that need one."""
     fresh: bool = False
     """Whether lines are noted anew that are kept from an earlier run."""
 
@@ -85,7 +97,8 @@ class Project:
         for target in self.targets:
             path = self.root / target
             found += sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        return found
+        alone = [self.root / each for each in self.left_alone]
+        return [path for path in found if not any(path.is_relative_to(each) for each in alone)]
 
 
 @dataclass
@@ -162,6 +175,9 @@ class Run:
         self._readers: list[_Reader] = []
         self._items: dict[str, pytest.Item] = {}
         self._coverage = Coverage()
+        self._costs: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+        """Of each test by the wall, as of the processor and of waiting."""
         self._trusted: set[str] = set()
         self._killers: defaultdict[str, Counter[str]] = defaultdict(Counter)
         """By file: the tests that have noticed faults in it. They are the first to be asked about the next one."""
@@ -178,6 +194,7 @@ class Run:
             raise session.Interrupted("a file of tests can't be imported")
         self._items = {item.nodeid: item for item in session.items}
         self._folder = Path(tempfile.mkdtemp(prefix="mutants-", dir=_quick_place()))
+        self._folder.chmod(0o755)
         try:
             self._run()
         finally:
@@ -194,6 +211,7 @@ class Run:
     def _run(self) -> None:
         files = {str(path.relative_to(self._project.root)): path for path in self._project.files()}
         self._sources = {name: path.read_text() for name, path in files.items()}
+        gc.unfreeze()  # tests/conftest.py has frozen what was loaded, where no list of objects shows it
         functions = applying.loaded_functions(frozenset(map(str, files.values())))
         gc.collect()
         gc.freeze()
@@ -236,7 +254,7 @@ class Run:
         by_file: defaultdict[Path, list[pytest.Item]] = defaultdict(list)
         for item in self._items.values():
             by_file[item.path].append(item)
-        missing: list[tuple[str, list[pytest.Item]]] = []
+        missing: list[tuple[str, list[pytest.Item], dict[str, Seen]]] = []
         known: list[dict[str, Seen]] = []
         traced: list[tuple[str, str]] = []
         for path, items in by_file.items():
@@ -245,34 +263,61 @@ class Run:
             file = items[0].nodeid.partition("::")[0]
             seen = None if self._project.fresh else kept.get(key, file)
             if seen is None:
-                missing.append((key, items))
-                traced.append((key, file))
+                seen = {} if self._project.fresh else kept.like(file, tests)
+                if new := [item for item in items if item.nodeid not in seen]:
+                    missing.append((key, new, seen))
+                    traced.append((key, file))
+                else:
+                    kept.put(key, seen)
+                    known.append(seen)
             else:
                 known.append(seen)
         if missing:
-            self._say(f"noting which lines the tests of {len(missing)} files run")
+            tests_left = sum(len(items) for _, items, _ in missing)
+            self._say(f"noting which lines {tests_left} tests of {len(missing)} files run")
 
-        def job(key: str, items: list[pytest.Item]) -> Job:
+        def job(key: str, items: list[pytest.Item], before: dict[str, Seen]) -> Job:
             return Job(
-                work=lambda report: self._trace(key, items, targets, kept, report),
+                work=lambda report: self._trace(key, items, before, targets, kept, report),
                 heard=lambda message: self._say(f"  {message['failed']}") if "failed" in message else None,
                 over=lambda silent: self._say(f"  {items[0].path.name} hangs while traced") if silent else None,
                 patience=lambda: TRACE_PATIENCE,
             )
 
         missing.sort(key=lambda each: -len(each[1]))
-        children.run((job(key, items) for key, items in missing), self._project.workers)
+        children.run((job(*each) for each in missing), self._project.workers)
         known += [kept.get(key, file) or {} for key, file in traced]
         for each in known:
             for test, one in each.items():
                 self._coverage.add(test, one)
         failed = self._coverage.failed()
         self.not_counted += failed
+        for items in by_file.values():
+            self._share_costs(items)
 
-    def _trace(self, key: str, items: list[pytest.Item], targets: list[str], kept: Kept, report: Report) -> None:
+    def _share_costs(self, items: list[pytest.Item]) -> None:
+        """Of tests of a file that share a fixture of the file one has paid for it, which any of them would alone."""
+        seen = {item.nodeid: each for item in items if (each := self._coverage.seen.get(item.nodeid)) is not None}
+        wide = {item.nodeid for item in items if _has_wide_fixtures(item, ("class", "module", "package"))}
+        cost = max((each.cost for test, each in seen.items() if test in wide), default=0.0)
+        seconds = max((each.seconds for test, each in seen.items() if test in wide), default=0.0)
+        for test, each in seen.items():
+            self._costs[test] = cost if test in wide else each.cost
+            self._seconds[test] = seconds if test in wide else each.seconds
+
+    def _trace(
+        self,
+        key: str,
+        items: list[pytest.Item],
+        before: dict[str, Seen],
+        targets: list[str],
+        kept: Kept,
+        report: Report,
+    ) -> None:
+        """Trace ``items``, and keep what is found with what was known ``before`` of others of their file."""
         self._prepare_child()
         tracer = self._tracer = Tracer(targets)
-        seen: dict[str, Seen] = {}
+        seen = dict(before)
         shared: defaultdict[str, set[int]] = defaultdict(set)
         tracer.start()
         for item, following in zip(items, [*items[1:], None], strict=True):
@@ -324,7 +369,8 @@ class Run:
         return Tried(mutant, self._in_order(found, mutant.file), named=fewest, whole=not fewest)
 
     def _for_now(self, tried: Tried) -> list[str]:
-        """The tests that the fault is tried by: those that noticed others of its file first, as many as time allows."""
+        """The tests that the fault is tried by, as many as time allows: quick ones that noticed others of its file come
+        first, and a few that did and are not quick come last."""
         if tried.hung:
             return [tried.hung]
         killers = self._killers[tried.mutant.file]
@@ -332,12 +378,13 @@ class Run:
         if not tried.whole:
             usable = [test for test in usable if self._items[test].path in tried.named or killers[test]]
         chosen, seconds = [], 0.0
-        for test in sorted(usable, key=lambda each: -killers[each]):
+        for test in sorted(usable, key=lambda each: -killers[each] if self._costs[each] < QUICK_SECONDS else 0):
             seconds += self._coverage.seen[test].work
             if chosen and seconds > self._project.seconds:
                 break
             chosen.append(test)
-        return chosen
+        others = [test for test, _ in killers.most_common() if test in set(usable).difference(chosen)]
+        return chosen + others[:MORE_KILLERS]
 
     def _in_order(self, tests: Iterable[str], file: str) -> list[str]:
         """The quick ones first, and of one test's many parameters one first and the rest late. A test of the file's own
@@ -345,14 +392,14 @@ class Run:
         own = f"tests/{Path(file).parts[1]}/"
         ranked: Counter[str] = Counter()
         keys = {}
-        for test in sorted(tests):
+        for test in sorted(tests, key=lambda test: (self._costs.get(test, 0.0), test)):
             if test not in self._items or not self._coverage.seen[test].passed:
                 continue
             name = test.split("[")[0]
             rank = ranked[name]
             ranked[name] += 1
-            cost = self._coverage.seen[test].cost * (1 if test.startswith(own) else FARTHER)
-            keys[test] = (min(rank, 1) + (rank > 3), cost, test)
+            cost = self._costs[test] * (1 if test.startswith(own) else FARTHER)
+            keys[test] = (min(rank, 1) + (rank > 3), cost, self._coverage.seen[test].cost, test)
         return sorted(keys, key=keys.__getitem__)
 
     # --- one fault --------------------------------------------------------------------------------------------
@@ -374,7 +421,7 @@ class Run:
 
         def over(silent: bool) -> None:
             tried.seconds += time.monotonic() - begun
-            if silent and tried.hung is None:
+            if silent and tried.hung is None and tried.killed_by is None:
                 tried.hung = at
                 waiting.appendleft(tried)
                 return
@@ -402,8 +449,8 @@ class Run:
 
         def patience() -> float:
             times = MORE_PATIENCE if tried.hung is not None else 1
-            if at in self._coverage.seen:
-                return times * (PATIENCE + PATIENCE_TIMES * self._coverage.seen[at].seconds)
+            if at in self._seconds:
+                return times * (PATIENCE + PATIENCE_TIMES * self._seconds[at])
             return times * IMPORT_PATIENCE
 
         def work(report: Report) -> None:
@@ -444,7 +491,7 @@ class Run:
             self._prepare_child()
             self._run_until_one_fails([test], report)
 
-        return Job(work, heard, over, lambda: PATIENCE + PATIENCE_TIMES * self._coverage.seen[test].seconds)
+        return Job(work, heard, over, lambda: PATIENCE + PATIENCE_TIMES * self._seconds[test])
 
     def _run_until_one_fails(self, tests: list[str], report: Report) -> None:
         items = [self._items[test] for test in tests]
@@ -452,6 +499,8 @@ class Run:
             report({"at": item.nodeid})
             if _failed(item, following):
                 report({"killed": item.nodeid})
+                with suppress(BaseException):
+                    item.session._setupstate.teardown_exact(None)  # servers that its module has started
                 break
         else:
             report({"done": True})
@@ -469,6 +518,7 @@ class Run:
                     "file": mutant.file,
                     "identity": mutant.identity,
                     "tests": tests,
+                    "stores": "both" if self._project.servers else "sqlite",
                     "pipe": pipe,
                 }
             )
@@ -481,7 +531,10 @@ class Run:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         folder = self._folder / str(os.getpid())
         folder.mkdir(exist_ok=True)
-        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
+        folder.chmod(0o755)  # a server of another user may be in it
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+        if self._project.servers:
+            os.environ[postgres.SHARED] = self._project.servers[int(os.environ[children.WORKER])]
 
 
 def _quick_place() -> str | None:
@@ -498,13 +551,13 @@ def _failed(item: pytest.Item, following: pytest.Item | None) -> bool:
     return any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
 
 
-def _has_wide_fixtures(item: pytest.Item) -> bool:
+def _has_wide_fixtures(item: pytest.Item, scopes: Sequence[str] = ("class", "module", "package", "session")) -> bool:
     """Tell whether a fixture of these tests outlives a test: its code is run for others, too."""
     info: Any = getattr(item, "_fixtureinfo", None)
     if info is None:
         return False
     return any(
-        each.scope != "function" and each.func.__module__.startswith("tests")
+        each.scope in scopes and each.func.__module__.startswith("tests")
         for definitions in info.name2fixturedefs.values()
         for each in definitions
     )

@@ -97,6 +97,9 @@ def test_functions_lose_decorators_and_answers() -> None:
         "if __name__ == '__main__':\n    f(1)",
         "__slots__ = ('a', 'b')",
         "class P(Protocol):\n    def f(self):\n        return 1",
+        "if TYPE_CHECKING:\n    a = 1",
+        "x = zip(*a, strict=True)",
+        "class C:\n    @abstractmethod\n    def f(self):\n        raise NotImplementedError(self.a)",
         "class C:\n    def __repr__(self):\n        return 'C' + 'D'",
     ],
 )

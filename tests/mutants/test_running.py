@@ -128,6 +128,18 @@ def test_a_test_that_failed_is_tried_again_on_other_code(tmp_path: Path) -> None
     assert kept(tmp_path, SOURCE, state="later").get("a", "t.py") is None
 
 
+def test_what_was_noted_of_a_test_is_good_for_its_changed_file(tmp_path: Path) -> None:
+    """Tests that passed are known by their names, where most of the file's are the same; others are noted anew."""
+    path = str(tmp_path / "f.py")
+    seen = {f"t.py::{name}": Seen(0.5, 0.4, name != "fails", {path: [2]}) for name in ("one", "two", "fails")}
+    kept(tmp_path, SOURCE).put("a", seen)
+    (tmp_path / "kept" / "b.json").write_text("{")
+    found = kept(tmp_path, SOURCE).like("there/t.py", ["one", "two", "fails", "new"])
+    assert found == {f"there/t.py::{name}": seen[f"t.py::{name}"] for name in ("one", "two")}
+    assert kept(tmp_path, SOURCE).like("t.py", ["one", "x", "y", "z"]) == {}
+    assert kept(tmp_path / "none", SOURCE).like("t.py", ["one"]) == {}
+
+
 def test_a_test_that_fails_without_a_fault_notices_none() -> None:
     """It would notice every one."""
     coverage = Coverage()

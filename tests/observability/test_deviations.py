@@ -49,8 +49,8 @@ def test_metrics_count_them_by_name_too() -> None:
     metrics = Metrics()
     diagnostics = GatewayObserver(metrics, lambda: START, 0)
     diagnostics.deviated("CP1", ACME, ("spelling", "spelling"))
-    diagnostics.count("messages", "Heartbeat")
+    diagnostics.answered("Heartbeat", 0, diagnostics.latencies(ACME))
     reported = generate_latest(metrics.registry).decode()
-    assert 'gateway_happenings_total{label="spelling",what="deviations"} 2.0' in reported
-    assert 'gateway_happenings_total{label="Heartbeat",what="messages"} 1.0' in reported
+    assert 'gateway_deviations_total{deviation="spelling"} 2.0' in reported
+    assert 'gateway_answer_seconds_count{action="Heartbeat"} 1.0' in reported
     assert diagnostics.deviations()[0].count == 2

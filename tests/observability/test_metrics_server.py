@@ -59,7 +59,7 @@ async def served(
 ) -> AsyncIterator[Site]:
     metrics = Metrics()
     metrics.gauge("answer", about, read)
-    metrics.count("things", "one")
+    metrics.count("slowed", "frames")
     port = MetricsServer(metrics.registry, **options)
     async with trio.open_nursery() as nursery:
         _, number = await nursery.start(port.serve, "127.0.0.1", 0)
@@ -74,7 +74,7 @@ async def test_a_scraper_gets_all_metrics() -> None:
         assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain")
         assert f"\r\nContent-Length: {len(body)}\r\n".encode() in head
         assert b"\nanswer 7.0\n" in body
-        assert b'gateway_happenings_total{label="one",what="things"} 1.0' in body
+        assert b'gateway_slowed_total{what="frames"} 1.0' in body
 
 
 async def test_a_scraper_gets_what_it_prefers() -> None:

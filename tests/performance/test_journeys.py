@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.performance import tracing
 
 BUDGET = {
-    tracing.METER_VALUES: 108,
-    tracing.WATCHED: 148,
+    tracing.METER_VALUES: 107,
+    tracing.WATCHED: 147,
     tracing.REMOTE_START: 220,
 }
 """Calls of functions in ``gateway`` for each journey, on CPython 3.11. Later versions inline some, and call no more."""

@@ -56,7 +56,7 @@ async def test_quirk_1_no_subprotocol_is_served_by_the_operators_word_and_nothin
     """Grizzl-E: no Sec-WebSocket-Protocol. Refused, unless the charge point is switched to assume 1.6."""
     door = Door(harness)
     assert await door.knock() == 400
-    harness.store.commit([UpdateChargePoint("CP1", virtual_clock(), assume_subprotocol=True)])
+    harness.store.commit([UpdateChargePoint("CP1", virtual_clock(), quirks={"assume_subprotocol": True})])
     assert await door.knock() is None
     assert await door.knock(target="/") == 404  # GET / has no identity
 

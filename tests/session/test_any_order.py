@@ -24,7 +24,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.errors import StoreUnavailable
-from gateway.store.api import TransactionFilter
+from gateway.store.filters import TransactionFilter
+from tests.store.builders import of
 from tests.support.harness import BOOT, EPOCH, Harness
 from tests.support.wire import FakeTransport, ScriptedCharger
 
@@ -338,7 +339,7 @@ def check(world: World, charges: set[Charge]) -> None:
     """Every transaction once, ended by its own stop, with its own energy and samples; nothing else."""
     found = world.transactions()
     assert Counter(t.number for t in found) == Counter(world.numbers[charge] for charge in charges)
-    assert world.harness.store.orphans(None, 0, 10) == []
+    assert world.harness.store.find_orphans(of(), "", 10).records == []
     assert all(earlier < later for earlier, later in world.lost()), "a start ended one that began after it"
     by_number = {t.number: t for t in found}
     for charge in charges:

@@ -20,6 +20,7 @@ from gateway.domain.records import TransactionState
 from gateway.domain.values import ConnectorAddress
 from gateway.store.api import EventFilter
 from gateway.store.commits import Append, Appended, GuardFailed, PutIdTag
+from tests.store.builders import of
 from tests.support.harness import BOOT, Harness, boot, virtual_clock
 
 START = {"connectorId": 1, "idTag": "TAG", "meterStart": 100, "timestamp": "2026-03-01T12:00:00Z"}
@@ -193,7 +194,7 @@ async def test_a_transaction_that_an_orphan_is_tied_to_is_over_for_the_session_t
         number = (await charger.call("StartTransaction", START))["transactionId"]
         stop = {"transactionId": number + 10_000, "meterStop": 9_000_000, "timestamp": START["timestamp"]}
         await charger.call("StopTransaction", stop)
-        (orphan,) = harness.store.orphans("CP1", 0, 10)
+        (orphan,) = harness.store.find_orphans(of(charge_point="CP1"), "", 10).records
         record = harness.store.transaction_by_number(number)
         assert record is not None
         if not live:

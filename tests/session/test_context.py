@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from gateway.domain.commands import ConfigurationKey
 from gateway.domain.events import ChargePointConnected, ConfigurationReported, NewEvent
+from gateway.domain.quirks import QuirkBook
 from gateway.session.context import SessionContext, SessionOver
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
@@ -45,6 +46,7 @@ def core_of(harness: Harness, journal: Any) -> SessionContext:
         reads=harness.reads,
         clock=virtual_clock,
         limits=SessionLimits(),
+        quirks=QuirkBook(),
         observer=NoObserver(),
     )
 

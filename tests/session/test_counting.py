@@ -8,10 +8,12 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from gateway.domain.commands import ClearCache
+from gateway.domain.commands import ClearCache, Refused
 from gateway.domain.values import Registration
+from gateway.histogram import Latencies
 from gateway.session.commands.provisioning import DesiredKey
 from gateway.session.limits import SessionLimits
+from gateway.session.ports import NoObserver
 from tests.session.commands.test_commands import ready
 from tests.session.test_fencing import new_owner
 from tests.session.test_handler_bugs import Broken
@@ -21,11 +23,24 @@ from tests.support.wire import FakeTransport
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 
 
-class Counting:
+class Counting(NoObserver):
     """Remembers what was counted."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.seconds: list[tuple[str, float]] = []
+        """Actions that were answered, and how long that took."""
+        self.commands: list[tuple[str, str, float | None]] = []
+
+    def now(self) -> float:
+        return trio.current_time()
+
+    def answered(self, action: str, began: float, latencies: Latencies) -> None:
+        self.counts["answered", action] += 1
+        self.seconds.append((action, trio.current_time() - began))
+
+    def command_over(self, operation: str, outcome: str, took: float | None, latencies: Latencies) -> None:
+        self.commands.append((operation, outcome, took))
 
     def count(self, what: str, label: str = "") -> None:
         self.counts[what, label] += 1
@@ -57,10 +72,10 @@ async def test_what_a_charger_says_is_counted_by_its_kind(
     harness.add_charge_point()
     async with harness.connected() as charger:
         await boot(charger)
-        assert counting.taken() == {("messages", "BootNotification"): 1}
+        assert counting.taken() == {("answered", "BootNotification"): 1}
         await charger.call("StatusNotification", STATUS)
         await charger.call("Heartbeat", {})
-        assert counting.taken() == {("messages", "StatusNotification"): 1, ("messages", "Heartbeat"): 1}
+        assert counting.taken() == {("answered", "StatusNotification"): 1, ("answered", "Heartbeat"): 1}
         await charger.call_frame("NoSuch", {})
         assert counting.taken() == {("calls_refused", "NotImplemented"): 1}
         await charger.send_raw("no json")
@@ -72,7 +87,7 @@ async def test_what_a_charger_says_is_counted_by_its_kind(
             ("malformed_messages", ""): 1,
             ("ignored_messages", ""): 1,
             ("unmatched_answers", ""): 2,
-            ("messages", "Heartbeat"): 1,
+            ("answered", "Heartbeat"): 1,
         }
 
 
@@ -84,7 +99,7 @@ async def test_what_comes_before_acceptance_is_counted(
     async with harness.connected() as charger:
         await charger.call("BootNotification", BOOT)
         await charger.call_frame("Heartbeat", {})
-    assert counting.taken() == {("messages", "BootNotification"): 1, ("calls_before_acceptance", ""): 1}
+        assert counting.taken() == {("answered", "BootNotification"): 1, ("calls_before_acceptance", ""): 1}
 
 
 async def test_a_bug_in_a_handler_is_counted_by_action(
@@ -95,7 +110,7 @@ async def test_a_bug_in_a_handler_is_counted_by_action(
     async with harness.connected() as charger:
         await boot(charger)
     for action, payload, counted in (
-        ("Heartbeat", {}, {("messages", "Heartbeat"): 1, ("handler_failures", "Heartbeat"): 1}),
+        ("Heartbeat", {}, {("answered", "Heartbeat"): 1, ("handler_failures", "Heartbeat"): 1}),
         ("MeterValues", {"connectorId": 1, "meterValue": []}, None),
     ):
         broken = Broken(harness, action, "decide")
@@ -127,7 +142,8 @@ async def test_a_lost_charge_point_is_no_failure_of_its_session(
         await asked.ask(ClearCache())()
         assert await charger.sees_the_end() == (1008, "replaced")
         charger.gone = True
-        assert counting.taken() == {}
+        await trio.testing.wait_all_tasks_blocked()
+        assert counting.taken() == {("sessions_ended", "replaced"): 1}
 
 
 async def test_answers_are_counted_by_when_they_come(
@@ -194,7 +210,7 @@ async def test_a_silent_end_is_counted(harness: Harness, autojump_clock: MockClo
         counting.taken()
         await charger.sees_the_end()
         charger.gone = True
-    assert counting.taken() == {("silent_sessions", ""): 1}
+    assert counting.taken() == {("silent_sessions", ""): 1, ("sessions_ended", "silent"): 1}
 
 
 async def test_what_deviates_is_counted_by_its_repairs(
@@ -207,7 +223,8 @@ async def test_what_deviates_is_counted_by_its_repairs(
         counting.taken()
         odd: dict[str, Any] = {**STATUS, "invented": 1}
         await charger.call("StatusNotification", odd)
-    assert counting.taken() == {("messages", "StatusNotification"): 1, ("deviated", "extra-property"): 1}
+        await trio.testing.wait_all_tasks_blocked()
+        assert counting.taken() == {("answered", "StatusNotification"): 1, ("deviated", "extra-property"): 1}
 
 
 async def test_what_is_beyond_reading_is_counted_by_its_action(
@@ -244,3 +261,50 @@ async def test_a_bug_in_a_commit_is_counted_as_a_failure_of_its_session(
         assert (await charger.sees_the_end())[0] == 1011
         journal.submit = submit
     assert counting.taken()["session_failures", ""] == 1
+
+
+async def test_how_long_an_answer_takes_is_measured_up_to_the_disk(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """A message with events is answered when they are committed, one without at once."""
+    harness.add_charge_point()
+    async with harness.connected() as charger:
+        await boot(charger)
+        counting.seconds.clear()
+        harness.journal.stall_seconds = 2
+        await charger.call("StatusNotification", STATUS)
+        await charger.call("Heartbeat", {})
+        harness.journal.stall_seconds = 0
+    assert counting.seconds == [("StatusNotification", 2), ("Heartbeat", 0)]
+
+
+async def test_a_command_is_counted_once_by_its_outcome_with_its_round_trip(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """From the wire and back; one that times out has none, and its late answer counts no second time."""
+    async with ready(harness) as (charger, asked):
+        await trio.sleep(7)
+        outcome = asked.ask(ClearCache())
+        message_id, *_ = await charger.next_call("ClearCache")
+        await trio.sleep(3)
+        await charger.answer(message_id, {"status": "Accepted"})
+        await outcome()
+        assert counting.commands == [("ClearCache", "ANSWERED", 3)]
+        outcome = asked.ask(ClearCache())
+        message_id, *_ = await charger.next_call("ClearCache")
+        await outcome()
+        await charger.answer(message_id, {"status": "Accepted"})
+        await trio.sleep(1)
+        assert counting.commands[1:] == [("ClearCache", "OUTCOME_UNKNOWN", None)]
+
+
+async def test_a_command_of_which_nothing_was_recorded_is_counted_by_its_reason(
+    harness: Harness, autojump_clock: MockClock, counting: Counting
+) -> None:
+    """The store keeps none, and the session ends with it."""
+    async with ready(harness) as (charger, asked):
+        harness.journal.failing = harness.journal.readable = True
+        outcome = await asked.ask(ClearCache())()
+        charger.gone = True
+    assert isinstance(outcome, Refused)
+    assert counting.commands == [("ClearCache", outcome.reason, None)]

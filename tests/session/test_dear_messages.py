@@ -84,6 +84,27 @@ async def test_meter_values_and_starts_that_are_not_read_are_recorded(
         assert (orphaned.number, orphaned.payload) == (987654, orphan)
 
 
+async def test_large_messages_that_are_malformed_hold_no_turn(harness: Harness, autojump_clock: MockClock) -> None:
+    """Each is answered, one behind the other, until there were too many; another session's are read then, too."""
+    for identity in ("CP1", "CP2"):
+        harness.add_charge_point(identity)
+    broken = f'[2,"bad","DataTransfer",{{"vendorId":"V","data":"{"x" * SMALL_BYTES}"'
+    whole = f'[2,"good","DataTransfer",{{"vendorId":"V","data":"{"x" * SMALL_BYTES}"}}]'
+    with trio.fail_after(60):
+        async with harness.connected("CP1") as first, harness.connected("CP2") as second:
+            await boot(first)
+            await boot(second)
+            await first.send_raw(broken)
+            await first.send_raw(broken)
+            assert [(await first.next_answer())[:2] for _ in range(2)] == [[4, "bad"]] * 2
+            assert (await answer_to(second, whole))[0] == 3
+            assert (await answer_to(first, whole))[0] == 3
+            for _ in range(harness.limits.bad_messages):
+                await first.send_raw(broken)
+            assert (await first.sees_the_end())[0] == 1008
+            assert (await answer_to(second, whole))[0] == 3
+
+
 @pytest.mark.parametrize("name", payloads.DEAR)
 async def test_each_dear_message_is_answered_and_the_session_goes_on(
     harness: Harness, autojump_clock: MockClock, name: str

@@ -1,9 +1,11 @@
 """The number of log lines that chargers can cause, one by one and all together."""
 
 import trio
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from gateway.session.fault_log import ALL_AT_ONCE, LINES_AT_ONCE, MAX_KEPT, SECONDS_A_LINE, FaultLog
+from tests.support.harness import Harness, boot
 
 
 async def test_a_charger_has_a_burst_and_then_a_line_a_minute(autojump_clock: MockClock) -> None:
@@ -33,3 +35,16 @@ async def test_chargers_are_forgotten(autojump_clock: MockClock) -> None:
     for _ in range(MAX_KEPT):
         lines.take("CP")
     assert len(lines) == 1
+
+
+async def test_connections_of_a_charge_point_share_its_lines(harness: Harness, autojump_clock: MockClock) -> None:
+    """It brings about no more of them by coming back."""
+    harness.add_charge_point()
+    with capture_logs() as logs:
+        for _ in range(3):
+            async with harness.connected() as charger:
+                await boot(charger)
+                for _ in range(LINES_AT_ONCE // 2):
+                    await charger.send_raw("no json")
+                    await charger.call("Heartbeat", {})
+    assert sum(each["event"] == "malformed message" for each in logs) == LINES_AT_ONCE

@@ -17,8 +17,8 @@ from gateway.domain.events import ChargePointConnected
 from gateway.domain.values import ConnectorAddress
 from gateway.session.commands.provisioning import DesiredKey
 from gateway.session.limits import SessionLimits
-from gateway.store.api import TransactionFilter
 from gateway.store.commits import Append, Appended, DeleteChargePoint, Opened, OpenSession
+from gateway.store.filters import TransactionFilter
 from tests.support.harness import BOOT, EPOCH, Harness, boot, virtual_clock
 from tests.support.wire import FakeTransport, ScriptedCharger
 

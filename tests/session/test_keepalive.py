@@ -64,3 +64,33 @@ async def test_pings_without_an_answer_do_not_put_off_the_end(harness: Harness, 
         assert await charger.sees_the_end() == (1001, "silent")
         limits = harness.limits
         assert trio.current_time() - begin == pytest.approx(limits.silence + limits.ping_grace, abs=1)
+
+
+async def test_a_ping_that_does_not_go_out_at_once_is_sent_when_there_is_room(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """By a task of its own, which the session does not wait for longer than for an answer."""
+    harness.limits = SessionLimits(ping_interval=50, ping_grace=10)
+    harness.add_charge_point()
+    harness.asks_nothing()
+    begun: list[float] = []
+    given_up: list[float] = []
+
+    class Full(FakeTransport):
+        def ping_nowait(self) -> bool:
+            super().ping_nowait()
+            return False
+
+        async def flush(self) -> None:
+            begun.append(trio.current_time())
+            try:
+                await trio.sleep_forever()
+            finally:
+                given_up.append(trio.current_time())
+
+    transport = Full()
+    async with harness.connected(transport=transport):
+        await trio.sleep(52)
+        assert len(begun) == transport.pings == 1
+        await trio.sleep(20)
+        assert given_up[0] - begun[0] == 10

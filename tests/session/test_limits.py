@@ -352,9 +352,12 @@ async def test_a_command_of_a_session_that_is_gone_and_not_settled_has_an_unknow
 # --- facts that decisions rest on ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("number", "reported"), [(-1, False), (0, False), (1, False), (99, True)])
+@pytest.mark.parametrize(
+    ("number", "begun", "reported"),
+    [(-1, True, False), (0, True, False), (1, True, False), (1, False, True), (99, True, True)],
+)
 async def test_a_number_that_was_never_given_out_is_reported(
-    harness: Harness, autojump_clock: MockClock, number: int, reported: bool
+    harness: Harness, autojump_clock: MockClock, number: int, begun: bool, reported: bool
 ) -> None:
     """A known one is not, nor what no transaction can have."""
     unknown = []
@@ -371,9 +374,10 @@ async def test_a_number_that_was_never_given_out_is_reported(
     async with harness.connected() as charger:
         await boot(charger)
         start = {"connectorId": 1, "idTag": "TAG", "meterStart": 1, "timestamp": "2026-03-01T12:00:00Z"}
-        assert (await charger.call("StartTransaction", start))["transactionId"] == 1
+        if begun:
+            assert (await charger.call("StartTransaction", start))["transactionId"] == 1
     facts = await lookups.fetch("CP1", TransactionQuery(number))
-    assert (facts.transaction is not None) is (number == 1)
+    assert (facts.transaction is not None) is (begun and number == 1)
     assert unknown == ([("CP1", number)] if reported else [])
 
 
@@ -389,7 +393,10 @@ async def test_a_tag_is_in_use_elsewhere_unless_it_may_be(
         start = {"connectorId": 1, "idTag": "TAG", "meterStart": 1, "timestamp": "2026-03-01T12:00:00Z"}
         await charger.call("StartTransaction", start)
         facts = await harness.lookups.fetch("CP2", StartQuery("TAG", "another key", ConnectorAddress(1, 1)))
-    assert facts.tag_in_use is not several
+        beside = await harness.lookups.fetch("CP1", StartQuery("TAG", "another key", ConnectorAddress(2, 1)))
+        there = await harness.lookups.fetch("CP1", StartQuery("TAG", "another key", ConnectorAddress(1, 1)))
+    assert facts.tag_in_use is beside.tag_in_use is not several
+    assert not there.tag_in_use
 
 
 @pytest.mark.parametrize(("left", "status"), [(1.0, "Accepted"), (0.0, "Expired"), (-1.0, "Expired")])

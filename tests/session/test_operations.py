@@ -22,6 +22,7 @@ from gateway.domain.commands import (
     RemoteStartTransaction,
     Reset,
     ResetType,
+    Unknown,
     UnlockConnector,
     UpdateFirmware,
 )
@@ -54,6 +55,7 @@ from gateway.store.commits import DeleteChargePoint
 from gateway.store.sqlite.store import SqliteStore
 from tests.session.commands.test_commands import Asked
 from tests.session.test_remote_starts import starts
+from tests.store.builders import of
 from tests.support.harness import EPOCH, Harness, boot, virtual_clock
 from tests.support.wire import ScriptedCharger
 
@@ -278,7 +280,7 @@ async def test_a_charger_that_is_away_is_not_waited_for(harness: Harness, autoju
     """Nothing comes into being."""
     harness.add_charge_point()
     assert isinstance(await harness.router.operate("CP1", START, "r", EXPIRY), Refused)
-    assert harness.store.operations(None, None, 10) == []
+    assert harness.store.find_operations(of(), "", 10).records == []
 
 
 async def test_a_link_lost_before_anything_was_sent_ends_it(harness: Harness, autojump_clock: MockClock) -> None:
@@ -601,7 +603,9 @@ async def test_a_request_id_makes_one_operation(harness: Harness, autojump_clock
         assert harness.store.operation_by_request("CP1", "r") is not None
         await answers(charger, "RemoteStartTransaction")
         await charger.hears_nothing(10)
-    assert [each.operation_id for each in harness.store.operations("CP1", None, 10)] == [operation.operation_id]
+    assert [each.operation_id for each in harness.store.find_operations(of(charge_point="CP1"), "", 10).records] == [
+        operation.operation_id
+    ]
 
 
 async def test_the_loaded_operation_is_the_one_that_the_events_make(
@@ -819,3 +823,30 @@ async def test_a_pause_of_an_absent_charger_is_kept(harness: Harness, autojump_c
         session = harness.router.session("CP1")
         assert session is not None
         assert session.steering.wanted[ONE].revision == 1
+
+
+async def test_what_can_not_be_sent_at_all_is_not_begun(harness: Harness, autojump_clock: MockClock) -> None:
+    """The field of the command says why; nothing is on disk."""
+    async with ready(harness):
+        found = await harness.router.operate("CP1", evolve(START, id_tag="T" * 21), "r", EXPIRY)
+        assert isinstance(found, Refused)
+        assert found.reason is RefusalReason.INVALID_COMMAND
+        assert [each.field for each in found.violations] == ["id_tag"]
+    assert harness.store.find_operations(of(), "", 10).records == []
+
+
+@pytest.mark.parametrize("doubt", ["kept", "lost", ""])
+async def test_an_operation_that_the_store_did_not_take_says_whether_it_may_be_begun(
+    harness: Harness, autojump_clock: MockClock, doubt: str
+) -> None:
+    """In doubt it may; a store that refuses has kept nothing of it."""
+    async with ready(harness):
+        harness.journal.doubt, harness.journal.failing = doubt, not doubt
+        found = await harness.router.operate("CP1", START, "r", EXPIRY)
+        harness.journal.doubt, harness.journal.failing = "", False
+    if doubt:
+        assert found == Unknown("r", "store-unavailable", getattr(found, "message", ""))
+    else:
+        assert isinstance(found, Refused)
+        assert found.reason is RefusalReason.STORE_UNAVAILABLE
+    assert (harness.bodies_of(OperationAccepted) != []) == (doubt == "kept")

@@ -31,7 +31,6 @@ REFUSED: dict[str, tuple[str, str]] = {
     "an action of nobody's": ('[2,"m","NoSuchAction",{}]', "NotImplemented"),
     "an action in another case": ('[2,"m","heartbeat",{}]', "NotImplemented"),
     "an action of the gateway's own": ('[2,"m","Reset",{"type":"Soft"}]', "NotSupported"),
-    "an action that is known and not served": ('[2,"m","SignCertificate",{"csr":"x"}]', "NotSupported"),
     "a payload that is a list": ('[2,"m","Heartbeat",[1]]', "FormationViolation"),
     "a field that is missing": ('[2,"m","Authorize",{}]', "ProtocolError"),
     "a field of another type": ('[2,"m","Authorize",{"idTag":{"a":1}}]', "TypeConstraintViolation"),

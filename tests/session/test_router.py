@@ -19,10 +19,10 @@ from gateway.domain.commands import (
 )
 from gateway.domain.events import ChargePointConnected, NewEvent, TransactionClosed
 from gateway.domain.values import ConnectorAddress, Registration
+from gateway.session.closing_pace import AT_ONCE
 from gateway.session.keepalive import TimerQueue
 from gateway.session.limits import SessionLimits
 from gateway.session.ports import NoObserver
-from gateway.session.router import AT_ONCE
 from gateway.session.session import Session
 from gateway.session.turns import TeardownTurns
 from gateway.store.commits import Opened, OpenSession
@@ -318,12 +318,13 @@ class Crowd:
         epoch = 1
         last_heard = 0.0
         unrecorded = None
+        in_transaction = False
 
         def __init__(self, crowd: "Crowd", identity: str) -> None:
             self._crowd = crowd
             self._identity = identity
 
-        def end(self, reason: str, code: int) -> None:
+        def end(self, reason: str, code: int, caller: str = "") -> None:
             crowd = self._crowd
             crowd.at.append(trio.current_time())
             self._count()

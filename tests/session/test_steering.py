@@ -1,5 +1,6 @@
 """Wanted states on chargers that obey, refuse, ignore, lag, answer late, reconnect, reboot and forget."""
 
+import gc
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -10,13 +11,18 @@ from gateway.charging.outcomes import MAX_TRIES, Reason
 from gateway.charging.reconciliation import Look, Situation, Step, Wait
 from gateway.charging.schedules import LEASE
 from gateway.charging.wishes import Change, ClearPlan, LiftLimit, SetLimit, SetPlan, WantedRequest
+from gateway.control.energy import TransactionEnergies
+from gateway.control.transactions import Transactions
 from gateway.domain.charging import ChargingRateUnit, ProfilePurpose
-from gateway.domain.commands import ClearChargingProfile
-from gateway.domain.events import CommandQueued, SteeringChanged
+from gateway.domain.commands import ClearChargingProfile, Refused
+from gateway.domain.events import ChargingProfileRemoved, CommandQueued, SteeringChanged
+from gateway.domain.quirks import Quirk, QuirkBook, QuirkValues
 from gateway.domain.steering import ChangedWanted, Plan, PlanStep, RateLimit, StandingLimit, Steering, SteeringState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
-from gateway.session.reconciler import HOLD, LEAST_SLEEP, MAX_STEPS
+from gateway.session.limits import quirk_defaults
+from gateway.session.reconciler import HOLD, LEAST_SLEEP, MAX_STEPS, Reconciler
 from gateway.session.wishes import WantedStates
+from gateway.store.api import EventFilter
 from tests.support.harness import Harness, virtual_clock
 from tests.support.steered import VEHICLE_WATTS, SteeredCharger
 
@@ -56,6 +62,10 @@ class Operator:
         self._requests += 1
         made = await self._states.change("CP1", WantedRequest(f"r{self._requests}", connector, change))
         assert isinstance(made, ChangedWanted), made
+
+    async def asks(self, request: WantedRequest) -> ChangedWanted | Refused:
+        """As ``wants``, with the answer."""
+        return await self._states.change("CP1", request)
 
     def steering(self, connector: ConnectorAddress = ONE) -> Steering:
         """As it is stored."""
@@ -204,6 +214,22 @@ async def test_a_charger_that_takes_one_period_is_stepped_at_the_right_time(
         assert charger.watts == VEHICLE_WATTS
 
 
+async def test_a_make_is_sent_no_more_periods_and_no_higher_level_than_its_profile_says(
+    harness: Harness, operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Whatever its own configuration claims."""
+    harness.quirks = QuirkBook(
+        quirk_defaults(harness.limits), (Quirk("Acme", values=QuirkValues(max_schedule_periods=2, max_stack_level=1)),)
+    )
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(plan(0, 6, 10, 8))
+        await trio.sleep(5)
+    [(_, profile)] = charger.profiles.values()
+    assert profile["stackLevel"] == 1
+    assert len(profile["chargingSchedule"]["chargingSchedulePeriod"]) == 2
+
+
 async def test_a_limit_by_hand_comes_before_a_plan_until_it_is_over(
     operator: Operator, charger: SteeredCharger, autojump_clock: object
 ) -> None:
@@ -256,6 +282,62 @@ async def test_the_profile_of_a_transaction_is_followed_by_one_for_the_next(
         await charger.start()
         await trio.sleep(MINUTE)
         assert charger.watts == pytest.approx(6 * 690.0)
+
+
+async def test_the_profile_of_a_transaction_that_an_operator_closes_is_followed_likewise(
+    harness: Harness, operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """At once: the session hears of what was committed past it."""
+    energies = TransactionEnergies(harness.reads, virtual_clock)
+    transactions = Transactions(harness.journal, harness.reads, harness.router, energies, virtual_clock)
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(5 * MINUTE)
+        assert charger.transaction is not None
+        record = harness.store.transaction_by_number(charger.transaction)
+        assert record is not None
+        await transactions.close(record.transaction_id, "does not answer", None, None, False)
+        await trio.sleep(10)
+        assert charger.sent_purposes() == [TX, DEFAULT]
+
+
+async def test_a_connector_that_the_charger_does_not_have_is_refused_by_its_configuration(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Once that is known, and unless the caller insists."""
+    two = ConnectorAddress(2, 1)
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(MINUTE)
+        refused = await operator.asks(WantedRequest("r-two", two, amperes(6)))
+        assert isinstance(refused, Refused)
+        assert [each.field for each in refused.violations] == ["connector"]
+        made = await operator.asks(WantedRequest("r-two", two, amperes(6), insist=True))
+        assert isinstance(made, ChangedWanted)
+
+
+async def test_nothing_runs_where_nothing_is_wanted(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """One reconciler from the first wish on, however many follow; it is let go of with the session's end."""
+
+    def reconcilers() -> int:
+        gc.collect()
+        return sum(isinstance(each, Reconciler) for each in gc.get_objects())
+
+    async with charger.connected():
+        await charger.boot()
+        session = operator.harness.router.session("CP1")
+        assert session is not None
+        assert reconcilers() == 0
+        await operator.wants(amperes(6))
+        await operator.wants(amperes(10))
+        assert reconcilers() == 1
+    assert reconcilers() == 0
+    assert session.steering.wanted[ONE].revision == 2
 
 
 # --- refusing, ignoring ---------------------------------------------------------------------------------------
@@ -514,6 +596,37 @@ async def test_a_charger_that_has_not_got_it_is_sent_the_same_again(
         assert operator.steering().state is VERIFIED
 
 
+async def test_a_boot_ends_the_pause_after_a_failed_try(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """On the same connection: half an hour is left of it, and the charger is another one now."""
+    charger.deaf = {"SetChargingProfile"}
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(20 * MINUTE)
+        retry_at = operator.steering().retry_at
+        assert retry_at is not None
+        assert retry_at > virtual_clock() + timedelta(minutes=5)
+        charger.deaf = set()
+        await charger.boot()
+        await trio.sleep(MINUTE)
+        assert operator.steering().state is APPLIED
+
+
+async def test_progress_names_the_command_that_it_came_of(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """As its cause; before the charger has answered there is none."""
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(6))
+        await trio.sleep(MINUTE)
+    events = operator.harness.store.events(0, 1000, EventFilter(types=frozenset({SteeringChanged.TYPE}))).events
+    [queued] = operator.harness.bodies_of(CommandQueued)[-1:]
+    assert [each.cause for each in events] == ["", f"command:{queued.command_id}"]
+
+
 async def test_a_charger_that_can_not_be_looked_at_is_sent_the_same_again(
     operator: Operator, charger: SteeredCharger, autojump_clock: object
 ) -> None:
@@ -546,6 +659,75 @@ async def test_what_may_have_been_installed_is_cleared_when_it_is_lifted(
         await trio.sleep(MINUTE)
         assert charger.profiles == {}
         assert operator.steering().state is APPLIED
+
+
+async def test_a_clearing_that_is_not_answered_is_looked_at(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """The composite schedule allows more than the profile: it is gone, and not cleared a second time."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(5 * MINUTE)
+        charger.silent = {"ClearChargingProfile"}
+        charger.calls.clear()
+        await operator.wants(LiftLimit())
+        await trio.sleep(10 * MINUTE)
+        asked = [action for _, action, _ in charger.calls]
+        assert asked == ["ClearChargingProfile", "GetCompositeSchedule"]
+        assert operator.steering().state is APPLIED
+        stored = operator.harness.store.state("CP1", virtual_clock())
+        assert stored is not None
+        assert stored.state.profiles == {}
+        assert operator.harness.bodies_of(ChargingProfileRemoved)[-1].why == "looked"
+
+
+async def test_a_profile_that_is_still_there_is_cleared_again(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """After a look each time, with growing pauses, until it is answered."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(5 * MINUTE)
+        charger.deaf = {"ClearChargingProfile"}
+        charger.calls.clear()
+        await operator.wants(LiftLimit())
+        await trio.sleep(15 * MINUTE)
+        asked = [action for _, action, _ in charger.calls]
+        assert asked == ["ClearChargingProfile", *["GetCompositeSchedule", "ClearChargingProfile"] * 3]
+        assert operator.steering().reason == Reason.NOT_CLEARED
+        charger.deaf = set()
+        await trio.sleep(HOUR)
+        assert charger.profiles == {}
+        assert operator.steering().reason == Reason.NOTHING
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_clearing_that_a_lost_link_left_open_is_looked_at_on_the_next_one(
+    operator: Operator, charger: SteeredCharger, done: bool, autojump_clock: object
+) -> None:
+    """That it was begun is on disk before it is sent: so it is after a kill."""
+    charger.forgets = False
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6))
+        await trio.sleep(5 * MINUTE)
+        (charger.silent if done else charger.deaf).add("ClearChargingProfile")
+        await operator.wants(LiftLimit())
+        await trio.sleep(5)
+    assert bool(charger.profiles) is not done
+    charger.silent, charger.deaf = set(), set()
+    charger.calls.clear()
+    async with charger.connected():
+        await trio.sleep(MINUTE)
+        asked = [action for _, action, _ in charger.calls if action != "TriggerMessage"]
+        assert asked == ["GetCompositeSchedule", *([] if done else ["ClearChargingProfile"])]
+        assert charger.profiles == {}
+        assert operator.steering().reason == Reason.NOTHING
 
 
 async def test_no_profile_of_others_is_cleared(

@@ -60,3 +60,25 @@ async def test_a_change_by_a_caller_waits_for_no_turn(harness: Harness, autojump
         await wants("r2", 16)
         await trio.sleep(5)
         assert len(charger.sent()) == 2
+
+
+async def test_wishes_of_a_charger_that_comes_back_without_a_boot_take_their_turn(
+    harness: Harness, autojump_clock: object
+) -> None:
+    """It is asked for its composite schedule then: all of a fleet come back after a restart of the gateway."""
+    harness.add_charge_point()
+    states = WantedStates(harness.router, harness.journal, harness.reads, virtual_clock, harness.protocol)
+    charger = SteeredCharger(harness)
+    async with charger.connected():
+        await charger.boot()
+        limit = RateLimit(Decimal(10), ChargingRateUnit.AMPERE)
+        made = await states.change("CP1", WantedRequest("r1", ONE, SetLimit(StandingLimit(limit))))
+        assert isinstance(made, ChangedWanted)
+        await trio.sleep(60)
+    harness.steering_pace = SteeringPace(1 / 600)
+    await harness.steering_pace.turn()
+    async with charger.connected():
+        await trio.sleep(300)
+        assert charger.sent("GetCompositeSchedule") == []
+        await trio.sleep(600)
+        assert len(charger.sent("GetCompositeSchedule")) == 1

@@ -10,6 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from gateway.domain import events as e
 from gateway.domain.records import TransactionState
 from gateway.domain.values import Flag
+from tests.store.builders import of
 from tests.support.harness import Harness
 from tests.support.station import Station, booted, time
 from tests.support.wire import FakeTransport
@@ -25,7 +26,7 @@ async def reconnects(station: Station) -> None:
 
 def orphans(harness: Harness) -> list[tuple[str, str]]:
     """(charge point, why)."""
-    found = harness.store.orphans(None, 0, 100)
+    found = harness.store.find_orphans(of(), "", 100).records
     bodies = harness.bodies(e.TransactionOrphaned.TYPE)
     assert len(found) == len(bodies)
     return [(event.charge_point, getattr(body, "why", "")) for event, body in zip(found, bodies, strict=True)]
@@ -229,6 +230,30 @@ async def test_a_number_that_no_integer_holds_is_confirmed_and_kept(
         assert await station.stops(number, 10) == {}
         assert station.transaction(mine).state is OPEN
         assert orphans(harness) == [("CP1", "no-number")]
+
+
+HUGE = (2**63, 2**64 - 1, -(2**63) - 1, 10**30, 1e30, "999999999999999999999999")
+
+
+@pytest.mark.parametrize("start", [0, -(2**63), *HUGE])
+async def test_a_register_of_any_size_is_confirmed_and_makes_no_bill(
+    harness: Harness, autojump_clock: MockClock, start: Any
+) -> None:
+    """E28, A4.2: differences of two of them exceed 64 bits; the charger must not be made to send them for ever."""
+    async with booted(harness) as station:
+        for number, stop in enumerate(HUGE):
+            moment = time(number * 600)
+            sent = {"connectorId": 1, "idTag": "TAG", "meterStart": start, "timestamp": moment}
+            mine = (await station.charger.call("StartTransaction", sent))["transactionId"]
+            readings = [{"value": str(start)}, {"value": str(stop), "measurand": "Energy.Active.Import.Interval"}]
+            stopped = {
+                "transactionId": mine,
+                "meterStop": stop,
+                "timestamp": time(number * 600 + 300),
+                "transactionData": [{"timestamp": moment, "sampledValue": readings}],
+            }
+            assert await station.charger.call("StopTransaction", stopped) == {}
+            assert station.transaction(mine).state is STOPPED
 
 
 # --- clocks that were never set -------------------------------------------------------------------------------

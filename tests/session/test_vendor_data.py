@@ -91,6 +91,18 @@ async def answer_to(charger: ScriptedCharger, message_id: str) -> list[Any]:
         charger._held.append(await charger._next())
 
 
+async def test_the_event_names_the_service_that_answered(
+    harness: Harness, services: FakeServices, autojump_clock: MockClock
+) -> None:
+    """By its name as a caller; where none is asked, none."""
+    services.answer = VendorAnswer(VendorDataStatus.ACCEPTED, caller="kiosk")
+    async with harness.connected() as charger:
+        await boot(charger)
+        await charger.call("DataTransfer", DATA)
+        await charger.call("DataTransfer", {**DATA, "messageId": "unknown"})
+    assert [getattr(body, "caller", None) for body in kept(harness)] == ["kiosk", ""]
+
+
 async def test_a_charger_gets_the_services_answer(
     harness: Harness, services: FakeServices, autojump_clock: MockClock
 ) -> None:

@@ -1,7 +1,9 @@
 """Changes of what is wanted: through the session that owns the charge point, or by the store where none does."""
 
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import trio
@@ -10,11 +12,14 @@ from attrs import evolve
 from gateway.charging.wishes import Change, LiftLimit, SetLimit, SetPlan, WantedRequest
 from gateway.domain.charging import ChargingRateUnit
 from gateway.domain.commands import RefusalReason, Refused
-from gateway.domain.events import WantedChanged
+from gateway.domain.events import NewEvent, OperationAccepted, OperationAdvanced, WantedChanged
+from gateway.domain.operations import OperationKind, OperationRequest, Stage
 from gateway.domain.steering import ChangedWanted, Plan, PlanStep, RateLimit, StandingLimit, Wanted
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 from gateway.errors import CommitUnknown, StoreUnavailable
+from gateway.session.steering import CONTESTED, MAX_TRIES
 from gateway.session.wishes import WantedStates
+from gateway.store.commits import DeleteChargePoint, WriteResult
 from tests.support.harness import Harness, virtual_clock
 
 ONE = ConnectorAddress(1, 1)
@@ -135,6 +140,84 @@ async def test_wishes_at_once_are_all_kept(harness: Harness, autojump_clock: obj
     assert [body.wanted.revision for body in harness.bodies_of(WantedChanged)] == [1, 2, 3, 4, 5]
 
 
+async def test_the_same_request_twice_at_once_is_made_once(harness: Harness, autojump_clock: object) -> None:
+    """Both are answered alike; another one with its id, at the same moment, is refused."""
+    for connected in (True, False):
+        made: list[ChangedWanted | Refused] = []
+        name = f"r-{connected}"
+
+        async def wants(value: int, name: str = name, made: list[ChangedWanted | Refused] = made) -> None:
+            made.append(await states(harness).change("CP1", request(amperes(value), name)))
+
+        async with AsyncExitStack() as stack:
+            if connected:
+                await stack.enter_async_context(harness.connected())
+            before = wanted(harness)
+            async with trio.open_nursery() as nursery:
+                for value in (8, 8, 9):
+                    nursery.start_soon(wants, value)
+        after = wanted(harness)
+        assert after is not None
+        assert after.revision == (0 if before is None else before.revision) + 1
+        answers = [each for each in made if isinstance(each, ChangedWanted)]
+        assert len({*answers}) == 1
+        assert answers[0] == ChangedWanted(name, answers[0].fingerprint, ONE, after.revision, virtual_clock())
+        reused = f"request_id {name} was used for another change of this charge point"
+        refused = [each for each in made if isinstance(each, Refused)]
+        assert refused == [Refused(RefusalReason.REQUEST_ID_REUSED, reused)] * (2 if len(answers) == 1 else 1)
+
+
+@pytest.mark.parametrize(("count", "contested"), [(MAX_TRIES, 0), (MAX_TRIES + 1, 1)])
+async def test_a_change_that_others_come_before_is_decided_anew_a_few_times(
+    harness: Harness, autojump_clock: object, count: int, contested: int
+) -> None:
+    """Of so many at once in one session each comes to be; of one more the last is refused, and changes nothing."""
+    assert MAX_TRIES == 4
+    made: list[ChangedWanted | Refused] = []
+
+    async def wants(number: int) -> None:
+        made.append(await states(harness).change("CP1", request(amperes(6 + number), f"r{number}")))
+
+    harness.journal.stall_seconds = 0.2  # a commit: all that wait for one find what it made
+    async with harness.connected(), trio.open_nursery() as nursery:
+        for number in range(count):
+            nursery.start_soon(wants, number)
+    last = wanted(harness)
+    assert last is not None
+    assert last.revision == count - contested
+    refused = [each for each in made if isinstance(each, Refused)]
+    assert refused == [CONTESTED] * contested
+    assert CONTESTED.reason is RefusalReason.STORE_UNAVAILABLE
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_a_change_with_the_request_id_of_an_earlier_operation_is_refused(
+    harness: Harness, autojump_clock: object, connected: bool
+) -> None:
+    """Under which the operation beside it would begin: neither of them is recorded. Other events are under no guard."""
+    operation = OperationRequest(OperationKind.LIMIT_CHARGING, ONE)
+    change = states(harness).change
+
+    def begun(name: str, request_id: str) -> NewEvent:
+        return NewEvent(OperationAccepted(name, request_id, operation, virtual_clock()), virtual_clock())
+
+    advanced = NewEvent(OperationAdvanced("op_1", Stage.SENT), virtual_clock())
+    async with AsyncExitStack() as stack:
+        if connected:
+            await stack.enter_async_context(harness.connected())
+        first = await change("CP1", request(amperes(16), "r1"), (begun("op_1", "o1"), advanced))
+        assert isinstance(first, ChangedWanted)
+        refused = await change("CP1", request(amperes(10), "r2"), (begun("op_2", "o1"),))
+        assert refused == Refused(
+            RefusalReason.REQUEST_ID_REUSED, "request_id o1 was used for another operation of this charge point"
+        )
+        assert [body.operation_id for body in harness.bodies_of(OperationAccepted)] == ["op_1"]
+        last = wanted(harness)
+        assert last is not None
+        assert (last.revision, last.standing) == (1, amperes(16).standing)
+        assert isinstance(await change("CP1", request(amperes(10), "r2"), (begun("op_2", "o2"),)), ChangedWanted)
+
+
 async def test_a_wish_that_meets_a_connection_being_opened_goes_through_it(
     harness: Harness, autojump_clock: object
 ) -> None:
@@ -172,6 +255,23 @@ async def test_a_wish_that_meets_an_ending_session_is_kept_by_the_store(
 async def test_a_charge_point_that_is_not_there_is_refused(harness: Harness, autojump_clock: object) -> None:
     """By name."""
     refused = await states(harness).change("CP9", request(amperes(16)))
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalReason.UNKNOWN_CHARGE_POINT
+
+
+async def test_a_charge_point_that_is_deleted_meanwhile_is_refused_likewise(
+    harness: Harness, autojump_clock: object
+) -> None:
+    """It was there when the change was decided on."""
+
+    class Deletes:
+        async def commit(self, write: Any) -> WriteResult:
+            await harness.journal.commit(DeleteChargePoint("CP1", virtual_clock()))
+            return await harness.journal.commit(write)
+
+    journal: Any = Deletes()
+    states = WantedStates(harness.router, journal, harness.reads, virtual_clock, harness.protocol)
+    refused = await states.change("CP1", request(amperes(16)))
     assert isinstance(refused, Refused)
     assert refused.reason is RefusalReason.UNKNOWN_CHARGE_POINT
 

@@ -501,7 +501,7 @@ async def test_the_rest_of_the_operations(autojump_clock: MockClock, home: Home)
     await charger.present_id_tag()
     assert await home.central.call("UnlockConnector", {"connectorId": 1}) == {"status": "Unlocked"}
     assert (await home.central.heard("StopTransaction"))["reason"] == "UnlockCommand"
-    assert (await home.central.raw_call("GetLog", {}))[2] == "NotImplemented"
+    assert (await home.central.raw_call("ClearVariables", {}))[2] == "NotImplemented"
     assert (await home.central.raw_call("Reset", []))[2] == "FormationViolation"
     assert (await home.central.raw_call("Reset", {}))[2] == "ProtocolError"
     assert (await home.central.raw_call("Reset", {"type": 5}))[2] == "TypeConstraintViolation"

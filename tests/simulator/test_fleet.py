@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import trio
 import trustme
+from cryptography import x509
 from trio.testing import MockClock
 
 from gateway.simulator import ChargerConfig, Habits, SimulatedCharger, VehicleConfig, simulate_many
+from gateway.simulator.link import Target, TlsDial
 from tests.simulator.central import Central, trio_clock
+from tests.support.charger_certificates import SigningAuthority, key_pem, new_key, pem, request
 
 
 def configs(count: int) -> list[ChargerConfig]:
@@ -106,23 +111,73 @@ class Tls:
     def __init__(self, nursery: trio.Nursery) -> None:
         self.central = Central(nursery)
         self.nursery = nursery
-        authority = trustme.CA()
+        self.presented: list[int] = []
+        """Serial numbers of the certificates that chargers have shown, in their order."""
+        self.authority = trustme.CA()
         self.server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("127.0.0.1", "localhost").configure_cert(self.server)
+        self.authority.issue_cert("127.0.0.1", "localhost").configure_cert(self.server)
         self.client = ssl.create_default_context()
-        authority.configure_trust(self.client)
+        self.authority.configure_trust(self.client)
 
     async def listen(self) -> str:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
 
         async def serve(stream: trio.SocketStream) -> None:
             try:
-                await self.central.serve(trio.SSLStream(stream, self.server, server_side=True))
+                secured = trio.SSLStream(stream, self.server, server_side=True)
+                await secured.do_handshake()
+                shown = secured.getpeercert(binary_form=True)
+                if shown:
+                    self.presented.append(x509.load_der_x509_certificate(shown).serial_number)
+                await self.central.serve(secured)
             except* (trio.BrokenResourceError, ssl.SSLError):
                 pass  # a client that does not trust us
 
         self.nursery.start_soon(trio.serve_listeners, serve, listeners)
         return f"wss://127.0.0.1:{listeners[0].socket.getsockname()[1]}/ocpp"
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something beyond a socket."""
+    while not condition():  # noqa: ASYNC110 - no event of the test's own
+        await trio.sleep(0.01)
+
+
+async def test_a_renewed_certificate_is_presented_from_then_on(nursery: trio.Nursery) -> None:
+    """The charger connects anew with it; the context that it was given, which others may share, keeps the old one."""
+    tls = Tls(nursery)
+    chargers = SigningAuthority(datetime.now(UTC))
+    tls.server.verify_mode = ssl.CERT_REQUIRED
+    tls.server.load_verify_locations(cadata=pem(chargers.root) + pem(chargers.issuer))
+    url, key = await tls.listen(), new_key()
+    with tempfile.NamedTemporaryFile() as file:
+        file.write((chargers.issue(request("HOME-1", key=key)) + key_pem(key)).encode())
+        file.flush()
+        tls.client.load_cert_chain(file.name)
+    tls.central.replies["SignCertificate"] = lambda _: {"status": "Accepted"}
+    requests: list[str] = []
+    with trio.fail_after(60):
+        charger = SimulatedCharger(ChargerConfig(url, "HOME-1", b"", speed=600, vehicle=VehicleConfig()), tls.client)
+        await nursery.start(charger.run)
+        await charger.wait_for(lambda each: each.registration == "Accepted")
+        await tls.central.call("ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"})
+
+        def asked() -> bool:
+            requests[:] = [each["csr"] for name, each in tls.central.requests if name == "SignCertificate"]
+            return bool(requests)
+
+        await until(asked)
+        chain = chargers.issue(requests[0])
+        assert await tls.central.call("CertificateSigned", {"certificateChain": chain}) == {"status": "Accepted"}
+        await until(lambda: len(tls.presented) == 2)
+        await charger.wait_for(lambda each: each.connected)
+        assert tls.presented[1] == x509.load_pem_x509_certificate(chain.encode()).serial_number
+        assert tls.presented[0] != tls.presented[1]
+        with_the_old_one = await TlsDial(tls.client)(Target.of(url, "HOME-2", b""))
+        await until(lambda: len(tls.presented) == 3)
+        await trio.aclose_forcefully(with_the_old_one)
+        assert tls.presented[2] == tls.presented[0]
+    nursery.cancel_scope.cancel()
 
 
 async def test_a_session_over_tls(nursery: trio.Nursery) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from gateway.domain.commands import StatusAnswer
+from gateway.domain.conditions import Comparison, Operator, Value
 from gateway.domain.events import (
     Body,
     ChargePointConnected,
@@ -20,11 +21,17 @@ from gateway.domain.records import Credential, CredentialKind, IdTagRecord
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.store.api import EventFilter, Store
 from gateway.store.commits import Append, Appended, CreateChargePoint, Opened, OpenSession
+from gateway.store.lists import Query, both
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 CONNECTOR = ConnectorAddress(1, 1)
 CONNECTED = ChargePointConnected("192.0.2.7", "ocpp1.6", 2, "TLSv1.3")
 ALL = EventFilter()
+
+
+def of(labels: tuple[tuple[str, str], ...] = (), **fields: Value) -> Query:
+    """The query for all of these values and labels."""
+    return Query(both(*(Comparison(name, Operator.EQUAL, value) for name, value in fields.items())), labels)
 
 
 def at(seconds: float = 0) -> datetime:
@@ -96,6 +103,18 @@ def credential(name: str = "cred_1") -> Credential:
 
 def id_tag(tag: str = "Tag1", **fields) -> IdTagRecord:
     return IdTagRecord(tag, fields.pop("status", "Accepted"), T0, T0, **fields)
+
+
+def nth(store: Store, *places: int) -> tuple[int, ...]:
+    """The sequences of the events at these places of the history, the first one at 1; 0 is where it begins. A store may
+    leave numbers out."""
+    known = (0, *above(store, 0))
+    return tuple(known[place] for place in places)
+
+
+def above(store: Store, position: int) -> tuple[int, ...]:
+    """The sequences of all events above a position."""
+    return tuple(each.sequence for each in store.events(position, 1000, ALL).events)
 
 
 def types(store: Store, after: int = 0) -> list[str]:

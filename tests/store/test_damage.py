@@ -225,6 +225,7 @@ def test_recovering_overwrites_nothing_and_touches_nothing_that_is_served(path, 
     assert recovery.main([str(path), str(tmp_path / "new.db")]) == 1
     assert "restore a backup" in capsys.readouterr().err
     assert recovery.main([]) == 2
+    assert "usage: python -m gateway.store.sqlite.recovery" in capsys.readouterr().err
     assert not (tmp_path / "new.db").exists()
 
 

@@ -2,15 +2,18 @@
 
 import pytest
 
+from gateway.domain.quirks import QuirkValues
 from gateway.domain.values import Registration
 from gateway.store.commits import Appended, CreateChargePoint, CreateChargePoints, DeleteChargePoint, Exists
-from tests.store.builders import T0, append, at, connect, create, credential, one, status, types
+from tests.store.builders import T0, append, at, connect, create, credential, nth, one, status, types
+
+NEEDY = QuirkValues(assume_subprotocol=True)
 
 
 def fleet(*identities: str) -> CreateChargePoints:
     return CreateChargePoints(
         tuple(
-            CreateChargePoint(each, Registration.PENDING, (credential(f"cred_{each}"),), T0, f"notes on {each}", True)
+            CreateChargePoint(each, Registration.PENDING, (credential(f"cred_{each}"),), T0, f"notes on {each}", NEEDY)
             for each in identities
         )
     )
@@ -18,11 +21,11 @@ def fleet(*identities: str) -> CreateChargePoints:
 
 def test_a_fleet_is_there_with_its_keys_and_an_event_each(store):
     """Nothing tells it from charge points created one by one."""
-    assert one(store, fleet("CP2", "CP1")) == Appended((1, 2))
+    assert one(store, fleet("CP2", "CP1")) == Appended(nth(store, 1, 2))
     assert types(store) == ["charge_point.created"] * 2
     first, second = store.charge_points("", 10)
     assert (first.identity, second.identity) == ("CP1", "CP2")
-    assert (first.registration, first.description, first.assume_subprotocol) == (
+    assert (first.registration, first.description, first.quirks.assume_subprotocol) == (
         Registration.PENDING,
         "notes on CP1",
         True,
@@ -37,7 +40,7 @@ def test_one_that_is_taken_keeps_all_of_them_out(store):
     create(store, "CP4")
     refused, made = store.commit([fleet("CP1", "CP2", "CP3", "CP4"), fleet("CP5")])
     assert refused == Exists(("CP2", "CP4"))
-    assert made == Appended((3,))
+    assert made == Appended(nth(store, 3))
     assert [each.identity for each in store.charge_points("", 10)] == ["CP2", "CP4", "CP5"]
     assert store.credentials("CP1") == ()
 

@@ -1,5 +1,6 @@
 """Reading the history: pages, filters, orphans, and what retention leaves of it."""
 
+import random
 from datetime import timedelta
 
 import pytest
@@ -8,15 +9,19 @@ from gateway.domain.events import TransactionOrphaned
 from gateway.domain.records import TransactionState
 from gateway.store.api import Bounds, EventFilter
 from gateway.store.commits import Append, Forget, Trim, Trimmed
+from gateway.store.postgres import history
 from gateway.store.sqlite import event_queries
 from tests.store.builders import (
     ALL,
+    above,
     answered,
     append,
     at,
     connect,
     event,
     meter,
+    nth,
+    of,
     one,
     queued,
     sent,
@@ -63,7 +68,8 @@ def test_a_filter_lets_through_exactly_what_it_names(store, limit, charge_points
 @pytest.mark.parametrize("names", [frozenset({"A"}), frozenset({"A", *map(str, range(30))}), frozenset()])
 def test_one_call_looks_at_a_bounded_stretch(store, monkeypatch, names):
     """A filter that lets nothing through still answers soon, with how far it looked."""
-    monkeypatch.setattr(event_queries, "STRETCH", 10)
+    for module in (event_queries, history):
+        monkeypatch.setattr(module, "STRETCH", 10)
     _three_chargers(store)
     head = store.bounds().head
     page = store.events(0, 1000, EventFilter(names, frozenset({"firmware.status_reported"})))
@@ -77,8 +83,9 @@ def test_the_head_is_where_a_page_ends(store):
     """Nothing above it; a position beyond it stays where it is."""
     assert store.events(0, 10, ALL) == store.events(0, 10, EventFilter(frozenset({"x"})))
     connect(store)
-    assert store.events(0, 10, ALL).position == store.bounds().head == 2
-    assert store.events(2, 10, ALL).position == 2
+    (head,) = nth(store, 2)
+    assert store.events(0, 10, ALL).position == store.bounds().head == head
+    assert store.events(head, 10, ALL).position == head
     assert store.events(2**70, 10, ALL).events == ()
 
 
@@ -89,11 +96,12 @@ def test_orphans_are_found_among_everything(store):
     for n in range(4):
         append(store, TransactionOrphaned(n, "unknown-number", {"transactionId": n}), identity=f"CP{1 + n % 2}")
         append(store, status(str(n)))
-    every = store.orphans(None, 0, 10)
+    every = store.find_orphans(of(), "", 10).records
     assert [e.type for e in every] == ["transaction.orphaned"] * 4
-    assert [e.charge_point for e in store.orphans("CP2", 0, 10)] == ["CP2", "CP2"]
-    assert store.orphans(None, every[1].sequence, 1) == [every[2]]
-    assert store.orphans("nobody", 0, 10) == []
+    assert [e.charge_point for e in store.find_orphans(of(charge_point="CP2"), "", 10).records] == ["CP2", "CP2"]
+    first = store.find_orphans(of(), "", 2)
+    assert store.find_orphans(of(), first.after, 1).records == [every[2]]
+    assert store.find_orphans(of(charge_point="nobody"), "", 10).records == []
 
 
 # --- retention ------------------------------------------------------------------------------------------------
@@ -117,10 +125,11 @@ def test_trimming_by_age_takes_the_older_events_only(store):
     connect(store)
     for n in range(10):
         append(store, status(str(n)), seconds=n)
+    before = above(store, 0)
     assert trim_all(store, at(5)) == 7
-    assert store.bounds() == Bounds(7, 12)
-    assert [e.sequence for e in store.events(0, 100, ALL).events] == [8, 9, 10, 11, 12]
-    assert append(store, status()).sequences == (13,)
+    assert store.bounds() == Bounds(before[6], before[11])
+    assert above(store, 0) == before[7:]
+    assert append(store, status()).sequences == above(store, before[11])
 
 
 def test_trimming_regardless_of_age_can_take_everything(place):
@@ -128,10 +137,11 @@ def test_trimming_regardless_of_age_can_take_everything(place):
     store = place.open()
     connect(store)
     append(store, status(), status())
+    (head,) = nth(store, 4)
     assert trim_all(store) == 4
     store = place.open()
-    assert store.bounds() == Bounds(4, 4)
-    assert append(store, status()).sequences == (5,)
+    assert store.bounds() == Bounds(head, head)
+    assert append(store, status()).sequences == above(store, head)
 
 
 def test_events_of_open_transactions_stay_below_the_floor(store):
@@ -139,9 +149,11 @@ def test_events_of_open_transactions_stay_below_the_floor(store):
     connect(store)
     append(store, started(1), meter(1), status(), meter(1))
     append(store, queued(1), sent(1), answered(1))
+    before = nth(store, 3, 4, 6)
+    (head,) = nth(store, 9)
     assert trim_all(store) == 6
-    assert store.bounds() == Bounds(9, 9)
-    assert [e.sequence for e in store.readings("tx_1", 0, 10)] == [3, 4, 6]
+    assert store.bounds() == Bounds(head, head)
+    assert tuple(e.sequence for e in store.readings("tx_1", 0, 10)) == before
     assert store.events(0, 10, ALL).events == ()
     assert store.transaction("tx_1").state is TransactionState.OPEN
     assert store.command("cmd_1") is not None
@@ -178,9 +190,10 @@ def test_a_transaction_with_an_event_above_the_floor_stays(store):
     connect(store)
     append(store, started(1), stopped(1))
     append(store, meter(1), seconds=10)
+    late = nth(store, 5)
     trim_all(store, at(5))
     assert store.transaction("tx_1") is not None
-    assert [e.sequence for e in store.readings("tx_1", 0, 10)] == [5]
+    assert tuple(e.sequence for e in store.readings("tx_1", 0, 10)) == late
 
 
 def test_unfinished_commands_outlive_retention(store):
@@ -196,14 +209,20 @@ def test_a_step_in_a_batch_sees_the_events_before_it(store):
     """Order within a batch is the order of its writes."""
     connect(store)
     results = store.commit([Append("CP1", 1, (event(status()),)), Trim(None, 10)])
-    assert results[1] == Trimmed(3, 3)
+    assert results[1] == Trimmed(3, *results[0].sequences)
+    assert store.bounds().head == store.bounds().floor
+
+
+def digits():
+    """A long value that nothing makes shorter."""
+    return "".join(random.choices("0123456789abcdef", k=4_000))
 
 
 def test_deleting_makes_room(store):
     """The size that retention is held against falls as events go."""
     connect(store)
     for _ in range(20):
-        store.commit([Append("CP1", 1, tuple(event(meter(None, "9" * 2_000)) for _ in range(50)))])
+        store.commit([Append("CP1", 1, tuple(event(meter(None, digits())) for _ in range(50)))])
     before = store.size_bytes()
     trim_all(store, limit=500)
     assert store.size_bytes() < before - 1_500_000

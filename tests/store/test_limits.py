@@ -12,14 +12,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.domain.values import ConnectorAddress, Registration
-from gateway.errors import StoreUnavailable
-from gateway.store.api import EventFilter, TransactionFilter
+from gateway.errors import StoreCorrupt, StoreUnavailable
+from gateway.store.api import EventFilter
 from gateway.store.commits import AllocateNumbers, CreateChargePoint, Forget, RecordLastHeard, Trim
-from gateway.store.sqlite import SqliteStore, connections, generations, recovery
+from gateway.store.filters import TransactionFilter
+from gateway.store.limits import MAX_LIMIT, MAX_NUMBER
+from gateway.store.sqlite import SqliteStore, connections, generations, history, recovery
 from gateway.store.sqlite.checkpoints import CHECKPOINT_PAGES, Checkpoints
 from gateway.store.sqlite.connections import MAX_READERS, ReaderPool
-from gateway.store.sqlite.queries import MAX_LIMIT
-from tests.store.builders import ALL, append, at, connect, meter, one, started, status
+from tests.store.builders import ALL, append, at, connect, meter, of, one, started, status
 from tests.store.test_damage import overwrite
 
 HOUR = 3600
@@ -37,12 +38,12 @@ PAGES: dict[str, Callable[[SqliteStore, int], Any]] = {
     "events": lambda store, limit: store.events(0, limit, ALL),
     "events of a charge point": lambda store, n: store.events(0, n, EventFilter(charge_points=frozenset({"CP1"}))),
     "readings": lambda store, limit: store.readings("tx_1", 0, limit),
-    "orphans": lambda store, limit: store.orphans(None, 0, limit),
+    "orphans": lambda store, limit: store.find_orphans(of(), "", limit).records,
     "charge points": lambda store, limit: store.charge_points("", limit),
     "taken identities": lambda store, limit: store.taken([f"CP{n}" for n in range(limit)]),
     "transactions": lambda store, limit: store.transactions(TransactionFilter(), None, limit),
     "transactions of a tag": lambda store, limit: store.occupying_transactions_of_tag("TAG", limit),
-    "tags": lambda store, limit: store.id_tags("", limit),
+    "tags": lambda store, limit: store.find_id_tags(of(), "", limit).records,
     "commands": lambda store, limit: store.commands("CP1", None, limit),
     "overdue reservations": lambda store, limit: store.overdue_reservations(at(0), limit),
     "trimming": lambda store, limit: one(store, Trim(None, limit)),
@@ -60,11 +61,11 @@ def test_a_page_may_be_as_long_as_the_limit_and_no_longer(store: SqliteStore, re
 
 def test_an_event_has_one_id_by_whichever_read(store: SqliteStore) -> None:
     """The history, a transaction's readings, those at its edges, and orphans: clients know events by it."""
-    of = {each.sequence: each.event_id for each in store.events(0, 100, ALL).events}
-    assert all(event_id.endswith(f"{sequence}") and len(event_id) > 10 for sequence, event_id in of.items())
-    found = [*store.readings("tx_1", 0, 10), *store.edge_readings("tx_1", 3), *store.orphans(None, 0, 10)]
+    ids = {each.sequence: each.event_id for each in store.events(0, 100, ALL).events}
+    assert all(event_id.endswith(f"{sequence}") and len(event_id) > 10 for sequence, event_id in ids.items())
+    found = [*store.readings("tx_1", 0, 10), *store.edge_readings("tx_1", 3), *store.find_orphans(of(), "", 10).records]
     assert len(found) == 3
-    assert all(of[each.sequence] == each.event_id for each in found)
+    assert all(ids[each.sequence] == each.event_id for each in found)
 
 
 def test_every_way_to_a_new_store_gives_it_an_id_of_the_same_form(tmp_path: Path) -> None:
@@ -90,6 +91,31 @@ def test_a_recovered_database_is_one_file(tmp_path: Path) -> None:
     recovery.recover(path, made)
     assert generations.recover(path, snapshot=True) is not None
     assert sorted(each.name for each in tmp_path.iterdir() if each.name.endswith(("-wal", "-shm"))) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (apsw.FullError("database or disk is full"), StoreUnavailable, "gateway.db: the disk or its quota is full"),
+        (apsw.CorruptError("malformed"), StoreCorrupt, "gateway.db is damaged or not a database"),
+    ],
+)
+def test_a_disk_that_fails_a_recovery_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception], words: str
+) -> None:
+    """In the store's own errors, with the file's name; and the file may be used again."""
+    path = tmp_path / "gateway.db"
+    with closing(SqliteStore(path)) as store:
+        connect(store)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(generations, "_recover", fail)
+        with pytest.raises(kind, match=words):
+            generations.recover(path, snapshot=True)
+    assert generations.recover(path, snapshot=True) is not None
 
 
 def leaves(path: Path) -> dict[int, int]:
@@ -161,7 +187,7 @@ def test_a_later_time_at_which_one_was_heard_stays_by_minutes_at_most(
 
 def test_numbers_are_given_out_up_to_the_largest_there_is(store: SqliteStore) -> None:
     """OCPP's transaction ids have 31 bits: the last of them is given, and then no other, nor none at all."""
-    most = generations.MAX_NUMBER
+    most = MAX_NUMBER
     first = one(store, AllocateNumbers(1)).first
     assert one(store, AllocateNumbers(most - first)).first == first + 1
     for count in (0, 1):
@@ -231,6 +257,22 @@ def test_tags_of_many_transactions_are_looked_at_up_to_the_limit(store: SqliteSt
     append(store, *[started(number, connector=ConnectorAddress(number, 1)) for number in range(2, 6)])
     found = [len(store.occupying_transactions_of_tag("TAG", limit)) for limit in (1, 4, 5, 6)]
     assert found == [1, 4, 5, 5]
+
+
+@pytest.mark.parametrize(("astray", "found"), [(0, 1), (1, 1), (2, 0)])
+def test_a_search_by_time_goes_on_beyond_the_end_for_so_many_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, astray: int, found: int
+) -> None:
+    """One that lies in its time begins the count anew."""
+    monkeypatch.setattr(history, "PAGE", 1)
+    monkeypatch.setattr(history, "ASTRAY", 2)
+    with closing(SqliteStore(tmp_path / "gateway.db")) as store:
+        one(store, CreateChargePoint("CP1", Registration.ACCEPTED, (), at(0)))
+        for seconds in (*[10] * astray, 1, 10, 2):
+            append(store, status(), seconds=seconds)
+    with history.History(tmp_path / "gateway.db") as read:
+        times = [each.received_at for each in read.events(at(1), at(5))]
+    assert times == [at(1), at(2)][: 2 * found]
 
 
 # --- checkpoints ----------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.domain.events import VendorDataReceived
 from gateway.store.api import EventFilter, Store
-from gateway.store.sqlite.event_queries import PAGE_BYTES
+from gateway.store.limits import PAGE_BYTES
 from tests.store.builders import append, connect
 
 

@@ -16,21 +16,28 @@ from gateway.domain.events import (
     CommandAnswered,
     CommandNotSent,
     CommandOutcomeUnknown,
+    OperationAccepted,
+    OperationEnded,
     ReservationEnded,
     ReservationMade,
     TransactionClosed,
     TransactionLost,
     TransactionStaleChanged,
 )
-from gateway.domain.records import ReservationRecord, TransactionState
+from gateway.domain.key_answers import KeyAnswer
+from gateway.domain.operations import End, OperationKind, OperationRequest
+from gateway.domain.quirks import QuirkValues
+from gateway.domain.records import KeyStanding, ReservationRecord, TransactionState
 from gateway.domain.state import evolve as evolve_state
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
-from gateway.store.api import AdmissionRecord, EventFilter, TransactionFilter
+from gateway.store.api import AdmissionRecord, EventFilter
 from gateway.store.commits import (
     AddCredential,
     Append,
     Appended,
     CloseTransaction,
+    CreateChargePoint,
+    DecideKey,
     DeleteChargePoint,
     DeleteIdTag,
     Done,
@@ -42,7 +49,9 @@ from gateway.store.commits import (
     RemoveCredentials,
     Trim,
     UpdateChargePoint,
+    UseKey,
 )
+from gateway.store.filters import TransactionFilter
 from tests.store.builders import (
     CONNECTOR,
     T0,
@@ -56,6 +65,8 @@ from tests.store.builders import (
     event,
     id_tag,
     meter,
+    nth,
+    of,
     one,
     queued,
     sent,
@@ -70,10 +81,10 @@ from tests.store.builders import (
 
 def test_a_charge_point_is_created_once(store):
     """The second time it exists, and nothing changes."""
-    assert create(store, description="garage", assume_subprotocol=True) == Appended((1,))
+    assert create(store, description="garage", quirks=QuirkValues(assume_subprotocol=True)) == Appended(nth(store, 1))
     assert create(store, registration=Registration.REJECTED) == Exists()
     record = store.charge_point("CP1")
-    assert (record.registration, record.description, record.assume_subprotocol, record.revision) == (
+    assert (record.registration, record.description, record.quirks.assume_subprotocol, record.revision) == (
         Registration.ACCEPTED,
         "garage",
         True,
@@ -84,7 +95,7 @@ def test_a_charge_point_is_created_once(store):
 def test_an_update_changes_what_is_given_and_names_it(store):
     """The revision rises with each change; a stale one is refused."""
     create(store)
-    assert one(store, UpdateChargePoint("CP1", at(1), description="new", revision=1)) == Appended((2,))
+    assert one(store, UpdateChargePoint("CP1", at(1), description="new", revision=1)) == Appended(nth(store, 2))
     assert one(store, UpdateChargePoint("CP1", at(2), description="other", revision=1)) == GuardFailed()
     record = store.charge_point("CP1")
     assert (record.description, record.revision, record.updated_at) == ("new", 2, at(1))
@@ -97,9 +108,9 @@ def test_labels_are_replaced_as_a_whole_and_named_as_one_field(store):
     create(store, labels={"b": "2", "a": "ü"})
     assert store.charge_point("CP1").labels == {"a": "ü", "b": "2"}
     assert one(store, UpdateChargePoint("CP1", at(1), labels={"a": "ü", "b": "2"})) == Appended(())
-    assert one(store, UpdateChargePoint("CP1", at(1), description="x", labels={"c": ""})) == Appended((2,))
+    assert one(store, UpdateChargePoint("CP1", at(1), description="x", labels={"c": ""})) == Appended(nth(store, 2))
     assert store.charge_point("CP1").labels == {"c": ""}
-    assert codec.body_of(store.event(2)).changed == ("description", "labels")
+    assert codec.body_of(store.event(*nth(store, 2))).changed == ("description", "labels")
     assert [each.identity for each in store.charge_points("", 10, labels={"c": ""})] == ["CP1"]
     assert store.charge_points("", 10, labels={"c": "1"}) == []
 
@@ -150,9 +161,10 @@ def test_credentials_are_several_and_go_with_their_charge_point(store):
     """Added, replaced, removed; none is left for one created later under the identity."""
     create(store, credentials=(credential("a"),))
     assert one(store, AddCredential("CP1", credential("b"))) == Done()
-    assert store.credentials("CP1") == (credential("a"), credential("b"))
+    later = evolve(credential("b"), not_before=credential("a").not_before + timedelta(microseconds=1))
+    assert store.credentials("CP1") == (credential("a"), later)  # made at the same time, and yet the newer one
     assert one(store, RemoveCredentials("CP1", ("a", "unknown"))) == Done()
-    assert store.credentials("CP1") == (credential("b"),)
+    assert store.credentials("CP1") == (later,)
     one(store, UpdateChargePoint("CP1", T0, credentials=(credential("c"),)))
     assert store.credentials("CP1") == (credential("c"),)
     one(store, DeleteChargePoint("CP1", T0))
@@ -165,11 +177,11 @@ def test_admission_gets_what_it_needs_of_those_that_are_there(store):
     """The same as the records say, at once; nothing of an identity that is unknown or deleted."""
     assert store.admission("CP1") is None
     create(store)
-    assert store.admission("CP1") == AdmissionRecord(False, ())
-    one(store, UpdateChargePoint("CP1", T0, assume_subprotocol=True))
+    assert store.admission("CP1") == AdmissionRecord(())
+    one(store, UpdateChargePoint("CP1", T0, quirks={"assume_subprotocol": True}))
     for each in ("b", "a"):
         one(store, AddCredential("CP1", credential(each)))
-    assert store.admission("CP1") == AdmissionRecord(True, store.credentials("CP1"))
+    assert store.admission("CP1") == AdmissionRecord(store.credentials("CP1"), QuirkValues(assume_subprotocol=True))
     one(store, DeleteChargePoint("CP1", T0))
     assert store.admission("CP1") is None
 
@@ -202,8 +214,10 @@ def test_id_tags_are_listed_in_pages(store):
     """Ordered without regard to case."""
     for tag in ("b", "A", "C", "d"):
         one(store, PutIdTag(id_tag(tag), create=True))
-    assert [t.id_tag for t in store.id_tags("", 3)] == ["A", "b", "C"]
-    assert [t.id_tag for t in store.id_tags("c", 3)] == ["d"]
+    first = store.find_id_tags(of(), "", 3)
+    assert [t.id_tag for t in first.records] == ["A", "b", "C"]
+    rest = store.find_id_tags(of(), first.after, 3)
+    assert ([t.id_tag for t in rest.records], rest.after) == (["d"], "")
 
 
 # --- transactions ---------------------------------------------------------------------------------------------
@@ -271,12 +285,12 @@ def test_a_transactions_readings_are_its_own_in_order(store):
     connect(store)
     other = ConnectorAddress(2, 1)
     append(store, started(1), meter(1, "1"), started(2, "B", other), meter(2, "x"), meter(1, "2"), meter(None, "y"))
-    assert [e.sequence for e in store.readings("tx_1", 0, 10)] == [3, 4, 7]
+    assert tuple(e.sequence for e in store.readings("tx_1", 0, 10)) == nth(store, 3, 4, 7)
     append(store, stopped(1), meter(2, "z"), meter(1, "late"))
     readings = store.readings("tx_1", 0, 10)
-    assert [e.sequence for e in readings] == [3, 4, 7, 9, 11]
+    assert tuple(e.sequence for e in readings) == nth(store, 3, 4, 7, 9, 11)
     assert all(e.transaction_id == "tx_1" for e in readings)
-    assert [e.sequence for e in store.readings("tx_1", 4, 2)] == [7, 9]
+    assert tuple(e.sequence for e in store.readings("tx_1", *nth(store, 4), 2)) == nth(store, 7, 9)
     assert store.readings("unknown", 0, 10) == []
 
 
@@ -285,10 +299,10 @@ def test_the_edges_of_a_transactions_readings_are_its_first_and_last_meter_value
     connect(store)
     other = ConnectorAddress(2, 1)
     append(store, started(1), started(2, "B", other), *(meter(1, str(n)) for n in range(5)), meter(2, "x"))
-    assert [e.sequence for e in store.edge_readings("tx_1", 2)] == [5, 6, 8, 9]
-    assert [e.sequence for e in store.edge_readings("tx_1", 3)] == [5, 6, 7, 8, 9]
+    assert tuple(e.sequence for e in store.edge_readings("tx_1", 2)) == nth(store, 5, 6, 8, 9)
+    assert tuple(e.sequence for e in store.edge_readings("tx_1", 3)) == nth(store, 5, 6, 7, 8, 9)
     append(store, stopped(1), meter(1, "late"))
-    assert [e.sequence for e in store.edge_readings("tx_1", 1)] == [5, 12]
+    assert tuple(e.sequence for e in store.edge_readings("tx_1", 1)) == nth(store, 5, 12)
     assert store.edge_readings("unknown", 3) == []
 
 
@@ -659,3 +673,63 @@ def test_a_connections_time_is_counted_until_its_charger_was_last_heard(store):
     assert (known.quiet, known.connected_since) == (timedelta(seconds=300), at(10_000))
     connect(store, seconds=10_050)  # a takeover: the connection before was heard of as it began
     assert store.transaction("tx_1").settlement.quiet == timedelta(seconds=300)
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        (KeyAnswer.TAKEN, {"new": KeyStanding.SETTLED}),
+        (KeyAnswer.AFTER_BOOT, {"old": KeyStanding.SETTLED, "new": KeyStanding.AFTER_BOOT}),
+        (KeyAnswer.REFUSED, {"old": KeyStanding.SETTLED}),
+        (KeyAnswer.UNKNOWN, {"old": KeyStanding.SETTLED, "new": KeyStanding.OFFERED}),
+    ],
+)
+def test_a_chargers_answer_decides_which_keys_stay(store, answer, left):
+    """Those of others are not touched, and what is not there is nothing to decide."""
+    create(store, credentials=(credential("old"),))
+    one(store, AddCredential("CP1", evolve(credential("new"), standing=KeyStanding.OFFERED)))
+    assert one(store, DecideKey("CP1", "new", answer)) == Done()
+    assert standings(store) == left
+    assert one(store, DecideKey("CP1", "gone", KeyAnswer.TAKEN)) == Done()
+    assert one(store, DecideKey("NOBODY", "new", KeyAnswer.TAKEN)) == Done()
+    assert standings(store) == left
+
+
+def test_the_key_that_a_charger_has_used_settles_the_others(store):
+    """Older ones go, and newer ones that it was offered before; not one that it has answered to since, nor anything
+    where the key itself has gone meanwhile."""
+    create(store, credentials=(credential("a"),))
+    for name in ("b", "c", "d"):
+        one(store, AddCredential("CP1", evolve(credential(name), standing=KeyStanding.OFFERED)))
+    one(store, DecideKey("CP1", "d", KeyAnswer.AFTER_BOOT))
+    assert one(store, UseKey("CP1", "b", ("c", "d"))) == Done()
+    assert standings(store) == {"b": KeyStanding.SETTLED, "d": KeyStanding.AFTER_BOOT}
+    assert one(store, UseKey("CP1", "a", ("d",))) == Done()
+    assert one(store, UseKey("NOBODY", "a")) == Done()
+    assert standings(store) == {"b": KeyStanding.SETTLED, "d": KeyStanding.AFTER_BOOT}
+    one(store, UseKey("CP1", "d"))
+    assert standings(store) == {"d": KeyStanding.SETTLED}
+
+
+def standings(store):
+    return {each.credential_id: each.standing for each in store.credentials("CP1")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "end", "least"),
+    [
+        (OperationKind.UPGRADE_SECURITY_PROFILE, End.DONE, 3),
+        (OperationKind.UPGRADE_SECURITY_PROFILE, End.ROLLED_BACK, 2),
+        (OperationKind.ROTATE_AUTHORIZATION_KEY, End.DONE, 2),
+    ],
+)
+def test_a_confirmed_upgrade_raises_the_least_profile(store, kind, end, least):
+    """In the transaction of its end, and by nothing else."""
+    one(store, CreateChargePoint("CP1", Registration.ACCEPTED, (), T0, minimum_security_profile=2))
+    epoch = connect(store).epoch
+    request = OperationRequest(kind, arguments={"security_profile": 3})
+    accepted = event(OperationAccepted("op", "r", request, T0 + timedelta(hours=1)))
+    one(store, Append("CP1", epoch, (accepted,)))
+    one(store, Append("CP1", epoch, (event(OperationEnded("op", end)),)))
+    assert store.charge_point("CP1").minimum_security_profile == least
+    assert store.admission("CP1").minimum_security_profile == least

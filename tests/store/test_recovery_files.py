@@ -13,7 +13,7 @@ from gateway.store.sqlite import SqliteStore, recovery
 from gateway.store.sqlite.generations import CLEAR
 from gateway.store.sqlite.process_lock import ProcessLock
 from gateway.store.sqlite.recovery import recover
-from tests.store.builders import append, connect, id_tag, meter, one, queued, started, status
+from tests.store.builders import append, connect, id_tag, meter, of, one, queued, started, status
 from tests.store.test_damage import overwrite, pages_of
 from tests.store.test_sqlite_files import of_version_1
 
@@ -218,5 +218,5 @@ def test_a_row_that_a_constraint_forbids_costs_itself_alone(database, tmp_path):
     counts = recover(database, tmp_path / "recovered.db")
     assert counts["id_tag"] == 2
     recovered = SqliteStore(tmp_path / "recovered.db")
-    assert [each.id_tag for each in recovered.id_tags("", 10)] == ["A", "Z"]
+    assert [each.id_tag for each in recovered.find_id_tags(of(), "", 10).records] == ["A", "Z"]
     recovered.close()

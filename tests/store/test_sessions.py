@@ -7,7 +7,9 @@ from gateway.domain.events import (
     BootConfigurationApplied,
     BootInformation,
     ChargePointBooted,
+    ChargePointDisconnected,
     ConfigurationReported,
+    NewEvent,
     SecurityEventReported,
 )
 from gateway.domain.records import TransactionState
@@ -37,6 +39,7 @@ from tests.store.builders import (
     disconnected,
     event,
     meter,
+    nth,
     one,
     queued,
     sent,
@@ -50,7 +53,7 @@ from tests.store.builders import (
 def test_a_first_session_starts_from_an_empty_state(store):
     """Epoch 1, the registration, nothing else; the event names where the charger is."""
     opened = connect(store)
-    assert opened == Opened(1, ChargePointState("CP1", 1, Registration.ACCEPTED), (2,))
+    assert opened == Opened(1, ChargePointState("CP1", 1, Registration.ACCEPTED), nth(store, 2))
     connection = store.charge_point("CP1").connection
     assert (connection.connected, connection.epoch, connection.since) == (True, 1, T0)
     assert (connection.remote_address, connection.security_profile) == ("192.0.2.7", 2)
@@ -299,6 +302,14 @@ def test_many_memories_in_one_batch_are_all_kept(store):
         assert connect(store, identity).state.memory == Memory(bytes([1, n]) * 8, b"", at(n))
 
 
+def test_hearing_is_recorded_after_an_end_in_the_same_commit(store):
+    """In the order of the writes: the end's own time does not come in the place of a later one."""
+    connect(store)
+    ended = ChargePointDisconnected("closed", "peer", last_heard=at(0))
+    store.commit([Append("CP1", 1, (NewEvent(ended, at(1)),)), RecordLastHeard((("CP1", at(400)),))])
+    assert store.charge_point("CP1").connection.last_heard == at(400)
+
+
 def test_a_time_of_hearing_from_the_future_does_not_stick(store):
     """A clock ran ahead for a while: what is heard by the right one counts again."""
     connect(store)
@@ -311,7 +322,8 @@ def test_a_time_of_hearing_from_the_future_does_not_stick(store):
 
 def test_what_was_said_in_a_batch_is_known_also_once_its_charge_point_is_forgotten_in_it(store, monkeypatch):
     """So many charge points are remembered, and no batch's order takes anything from what one of them has said."""
-    monkeypatch.setattr("gateway.store.sqlite.writer.MAX_REMEMBERED", 1)
+    for module in ("sqlite.writer", "postgres.books"):
+        monkeypatch.setattr(f"gateway.store.{module}.MAX_REMEMBERED", 1)
     for identity in ("CP1", "CP2"):
         connect(store, identity)
     order = [("CP1", b"a" * 16), ("CP2", b"b" * 16), ("CP1", b"c" * 16)]

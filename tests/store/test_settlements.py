@@ -23,7 +23,7 @@ from gateway.store.commits import (
     Missing,
     Trim,
 )
-from gateway.store.commits import SettleEnergy as Settle
+from gateway.store.energy_commits import SettleEnergy as Settle
 from gateway.store.sqlite import SqliteStore, migrate
 from tests.store.builders import CONNECTOR, append, at, connect, create, event, meter, one, started, stopped
 
@@ -134,7 +134,7 @@ def test_what_an_energy_follows_from_is_read_in_order(ended):
     assert ended.energy_events("tx_1", found[0].sequence, 1) == found[1:2]
     assert ended.energy_events("tx_9", 0, 10) == []
     assert ended.event(found[1].sequence) == found[1]
-    assert ended.event(10**6) is None
+    assert ended.event(2**62) is None
 
 
 def test_a_forgotten_transaction_takes_its_attribution_along(ended):
@@ -144,7 +144,7 @@ def test_a_forgotten_transaction_takes_its_attribution_along(ended):
     while one(ended, Trim(None, 1000)).deleted:
         pass
     none = timedelta()
-    one(ended, Forget(None, none, none, 1000, 10**6, 10**6))
+    one(ended, Forget(None, none, none, 1000, 2**62, 2**62))
     assert ended.transaction("tx_2") is None
     assert ended.attribution(orphan) is None
 

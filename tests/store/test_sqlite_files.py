@@ -10,12 +10,13 @@ from pathlib import Path
 import apsw
 import pytest
 
-from gateway.errors import StoreCorrupt, StoreInUse, StoreUnavailable
+from gateway.errors import StoreCorrupt, StoreError, StoreInUse, StoreUnavailable
 from gateway.store.api import EventFilter
+from gateway.store.commits import AllocateNumbers, Append
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.connections import MAX_READERS
 from gateway.store.sqlite.migrate import APPLICATION_ID, scripts
-from tests.store.builders import ALL, append, connect, status
+from tests.store.builders import ALL, above, append, connect, event, status
 
 
 @pytest.fixture
@@ -253,3 +254,17 @@ def test_the_database_is_its_owners_alone(tmp_path):
         modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
     assert modes["gateway.db"] == 0o600
     assert set(modes.values()) == {0o600}
+
+
+def test_sequences_of_a_file_leave_no_number_out(tmp_path):
+    """Through batches of several writes, batches that fail, and restarts."""
+    path, expected = tmp_path / "gateway.db", 0
+    for run in range(3):
+        store = SqliteStore(path)
+        connect(store, f"CP{run}")
+        with pytest.raises(StoreError):
+            store.commit([Append(f"CP{run}", 1, (event(status()),)), AllocateNumbers(0)])
+        store.commit([Append(f"CP{run}", 1, (event(status()), event(status()))) for _ in range(2)])
+        expected += 2 + 4
+        assert above(store, 0) == tuple(range(1, expected + 1))
+        store.close()

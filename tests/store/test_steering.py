@@ -37,8 +37,8 @@ from gateway.domain.steering import MAX_STEERED, Plan, PlanStep, RateLimit, Stan
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.store.api import Store, StoredState
 from gateway.store.commits import Append, Appended, DeleteChargePoint, Fenced, GuardFailed, WriteResult
+from gateway.store.limits import MAX_REQUESTS
 from gateway.store.sqlite import SqliteStore
-from gateway.store.sqlite.steering import MAX_REQUESTS
 from tests.domain.test_profiles import DEFAULT, MAX, ONE, TWO, TX, profile
 from tests.store.builders import T0, append, at, connect, create, event, one, started, stopped
 

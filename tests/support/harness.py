@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 import attrs
 import trio
 
+from gateway.chargers.signing_checks import SigningChecks
 from gateway.domain import codec
 from gateway.domain.commands import CommandRecord
 from gateway.domain.events import Body, ChargePointConnected, StoredEvent
+from gateway.domain.quirks import QuirkBook
 from gateway.domain.records import ChargePointRecord, IdTagRecord
 from gateway.domain.values import Registration
 from gateway.errors import CommitUnknown, StoreUnavailable
@@ -39,6 +41,7 @@ from gateway.store.commits import (
 )
 from gateway.store.reads import Reads
 from gateway.store.sqlite.store import SqliteStore
+from tests.support.new_store import new_store
 from tests.support.wire import FakeTransport, ScriptedCharger
 
 B = TypeVar("B", bound=Body)
@@ -59,8 +62,8 @@ COUNTS = {
     "ignored_messages": False,
     "late_answers": False,
     "malformed_messages": False,
-    "messages": True,
     "session_failures": False,
+    "sessions_ended": True,
     "silent_sessions": False,
     "unmatched_answers": False,
     "unread_messages": True,
@@ -175,9 +178,12 @@ class DirectJournal:
 class Harness:
     """A store with charge point CP1 (accepted by default) and a router for its sessions."""
 
-    def __init__(self, path: Path, *, limits: SessionLimits | None = None, unknown_tags: str = "Invalid") -> None:
+    def __init__(
+        self, path: Path, *, limits: SessionLimits | None = None, unknown_tags: str = "Invalid", store: Any = None
+    ) -> None:
+        """``store``: in the place of one in ``path``."""
         self.path = path
-        self.store = SqliteStore(path / "gateway.db")
+        self.store: SqliteStore = new_store(path) if store is None else store
         self.journal = DirectJournal(self.store)
         self.reads = Reads(self.store, self.journal)
         self.limits = limits or SessionLimits()
@@ -191,8 +197,10 @@ class Harness:
         self.boot_configuration: tuple[DesiredKey, ...] = ()
         self.triggers = Triggers()
         self.steering_pace = SteeringPace()
+        self.quirks: QuirkBook | None = None
         authorizer = TableAuthorizer(self.reads, virtual_clock, unknown_tags)
-        self.lookups = Lookups(self.reads, authorizer, self._number)
+        judge = SigningChecks(self.reads, (), timedelta(hours=1), virtual_clock)
+        self.lookups = Lookups(self.reads, authorizer, self._number, signing=judge)
 
     async def _number(self) -> int:
         allocated = await self.journal.commit(AllocateNumbers(1))
@@ -262,6 +270,7 @@ class Harness:
             boot_configuration=self.boot_configuration,
             triggers=self.triggers,
             steering_pace=self.steering_pace,
+            quirks=self.quirks,
         )
         assert self.router.install(identity, session)
         return session, timers

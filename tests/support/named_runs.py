@@ -7,9 +7,11 @@ Where pytest-xdist spreads the tests over workers, all outcomes are reported to 
 watches, and gives the workers the names that it watches for.
 """
 
+import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,11 +28,13 @@ ABSENT = (
     r"needs the prlimit command",
     r"valgrind is not installed",
     r"sslscan is not installed",
+    r"promtool is not installed",
+    r"systemd-(analyze|socket-activate) is not installed",
     r"the ratio was recorded on CPython 3\.11",
     r"not a git checkout",
 )
 """Reasons for which a named test may be skipped: what the machine lacks, or another version's figures. Where CI has to
-have it all the same, the test itself fails there instead of skipping (valgrind, sslscan)."""
+have it all the same, the test itself fails there instead of skipping (valgrind, sslscan, promtool, systemd)."""
 
 _ABSENT = re.compile("|".join(ABSENT))
 
@@ -110,7 +114,38 @@ def watch(config: pytest.Config) -> None:
     narrowed = option.keyword or option.markexpr or option.deselect or option.collectonly
     cut = option.ignore or option.ignore_glob or option.maxfail
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (narrowed or cut)
-    register(config, named(), whole=whole)
+    register(config, of_stores(config.getoption("--stores")), whole=whole)
+
+
+MARK = "pytest.mark.postgres"
+
+
+def of_stores(stores: str) -> frozenset[str]:
+    """Return the named tests that run on these stores: those on PostgreSQL are left out unless they are asked for."""
+    return frozenset(each for each in named() if stores != "sqlite" or not _on_postgres(each))
+
+
+def _on_postgres(test: str) -> bool:
+    """Return true if a test, or all of its file, is marked as one on PostgreSQL, whatever marks there are besides."""
+    file, _, name = test.partition("::")
+    path = Path(__file__).parents[2] / file
+    if not path.exists() or MARK not in (source := path.read_text(encoding="utf-8")):
+        return False  # most files: parsing all of them would take each run a second
+    return is_marked(source, name)
+
+
+def is_marked(source: str, name: str) -> bool:
+    """Return true if a function of a test file, or the whole file by its ``pytestmark``, has the mark of PostgreSQL."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and any(ast.unparse(each) == "pytestmark" for each in node.targets):
+            marks: Iterable[ast.expr] = [node.value]
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            marks = node.decorator_list
+        else:
+            continue
+        if any(ast.unparse(part) == MARK for mark in marks for part in ast.walk(mark)):
+            return True
+    return False
 
 
 def register(config: pytest.Config, tests: frozenset[str], *, whole: bool) -> None:

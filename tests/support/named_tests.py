@@ -230,6 +230,16 @@ BUILT_IN = frozenset(name for kind in (str, bytes, dict, list, set, io.BytesIO, 
 """Methods of everyday objects."""
 
 
-def _functions_below(folder: str) -> list[Function]:
-    trees = (ast.parse(file.read_text(encoding="utf-8")) for file in sorted((REPOSITORY / folder).rglob("*.py")))
-    return [node for tree in trees for node in ast.walk(tree) if isinstance(node, Function)]
+def _functions_below(folder: str) -> Iterator[Function]:
+    """The functions of a folder's modules, one module after the other: all trees at once would fill the heap."""
+    for file in sorted((REPOSITORY / folder).rglob("*.py")):
+        yield from _functions_of(ast.parse(file.read_text(encoding="utf-8")))
+
+
+def _functions_of(node: ast.AST) -> Iterator[Function]:
+    """The functions in a tree, those within others too. Statements alone are looked at: no expression holds one."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
+            if isinstance(child, Function):
+                yield child
+            yield from _functions_of(child)

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -89,6 +89,16 @@ class History:
         reported = [digest for _, when, digest in self.states if when <= position]
         under_way = [digest for began, when, digest in self.states if began <= position < when]
         return {*reported[-1:], *under_way}
+
+    def floor_by(self, position: int) -> int:
+        """The highest floor that was asked for by then."""
+        return max((asked for when, asked in self.floors if when <= position), default=0)
+
+    def expected_at(self, position: int) -> Hashable:
+        """All that ``examine`` holds the remains to: equal at two positions, it holds them to the same."""
+        migrated = self.migrated is not None and position >= self.migrated
+        acknowledged = len(self.acknowledged_by(position))  # the first ones of one list
+        return acknowledged, frozenset(self.states_at(position)), self.floor_by(position), migrated
 
 
 TABLES = ("meta", "charge_point", "credential", "connector", "id_tag", "txn", "command", "event_type", "event")
@@ -311,7 +321,7 @@ def _check_books(path: Path, history: History, position: int, exact: bool) -> No
 def _check_acknowledged(store: SqliteStore, history: History, position: int, reported: list[Acknowledged]) -> None:
     """By the store's own reads, as its clients do it."""
     floor = store.bounds().floor
-    if floor > max((asked for when, asked in history.floors if when <= position), default=0):
+    if floor > history.floor_by(position):
         raise Violation(f"the floor {floor} was never asked for")
     found: dict[int, StoredEvent] = {}
     after = 0

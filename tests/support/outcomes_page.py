@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from gateway.control.outcomes import BARE, CALLERS, CHANGES, COMMANDS, OPERATIONS, READS, RpcOutcome
+from gateway.control.outcomes import BARE, CALLERS, CHANGES, COMMANDS, OPERATIONS, READS, REQUESTS, RpcOutcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
 
 HEAD = """# How an RPC can end, and what a client does then
 
-Every way in which an RPC can end, with what its caller is answered. The tables are made from
-`gateway/control/outcomes.py` (`python -m tests.support.outcomes_page` writes this page), and
-`tests/control/test_outcomes.py` and `tests/control/test_outcomes_over_grpc.py` bring each row about, with the charger's
-log or the store beside it.
+Every way in which an RPC can end, with what its caller is answered; [errors](errors.md) has each reason by name, with
+its metadata. The tables are made from `gateway/control/outcomes.py` (`python -m tests.support.outcomes_page` writes
+this page), and `tests/control/test_outcomes.py` and `tests/control/test_outcomes_over_grpc.py` bring each row about,
+with the charger's log or the store beside it.
 
 - **Status and reason.** The reason is in `google.rpc.ErrorInfo`, domain `gateway.api.v1`. Only `UNAVAILABLE` *with* a
   reason may be repeated blindly: nothing was done. `OUTCOME_UNKNOWN` is always gRPC's `UNKNOWN`, which generic layers
@@ -57,6 +57,12 @@ READS_HEAD = """## Reads
 
 """
 
+REQUESTS_HEAD = """## Requests that are not read
+
+Of every RPC, before it is begun: nothing was done, and no request id was looked up.
+
+"""
+
 CALLERS_HEAD = """## Callers
 
 Where the settings say `control.require_callers`, each RPC may end so before it is begun ([security](security.md)):
@@ -94,6 +100,9 @@ def page() -> str:
         + "\n"
         + READS_HEAD
         + _table(READS)
+        + "\n"
+        + REQUESTS_HEAD
+        + _table(REQUESTS)
         + "\n"
         + CALLERS_HEAD
         + _table(CALLERS)

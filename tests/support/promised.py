@@ -82,6 +82,7 @@ CALLS_OF_CHARGERS = {
     # OCPP 1.6 security whitepaper
     "LogStatusNotification": {"status": "Idle"},
     "SecurityEventNotification": {"type": "FirmwareUpdated", "timestamp": "2026-03-01T12:00:00Z"},
+    "SignCertificate": {"csr": "gibberish"},
     "SignedFirmwareStatusNotification": {"status": "Idle"},
 }
 """S §4 and the whitepaper: what a charge point may send, with the smallest payload of each."""
@@ -106,8 +107,16 @@ OPERATIONS = (
     "TriggerMessage",
     "UnlockConnector",
     "UpdateFirmware",
+    # OCPP 1.6 security whitepaper
+    "CertificateSigned",
+    "DeleteCertificate",
+    "ExtendedTriggerMessage",
+    "GetInstalledCertificateIds",
+    "GetLog",
+    "InstallCertificate",
+    "SignedUpdateFirmware",
 )
-"""S §5: what a central system may ask of a charge point."""
+"""S §5 and the whitepaper: what a central system may ask of a charge point."""
 
 KEPT_UNTIL_CONFIRMED = ("MeterValues", "StartTransaction", "StopTransaction")
 """S §3.7.1: what a charger queues, and what a CALLERROR makes it send again for ever (A4.2)."""
@@ -169,5 +178,11 @@ EVENTS = (
     "command.answered",
     "command.not_sent",
     "command.outcome_unknown",
+    "certificate.requested",
+    "certificate.request_refused",
+    "certificate.issued",
+    "certificate.signing_ended",
+    "certificate.installed",
+    "certificate.expiring",
 )
 """The types that are in stored histories, and therefore are read for ever."""

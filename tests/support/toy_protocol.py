@@ -13,6 +13,7 @@ from attrs import frozen
 
 from gateway.domain.commands import (
     INVALID_CONFIRMATION,
+    Answer,
     ChargerError,
     Command,
     FieldViolation,
@@ -21,6 +22,7 @@ from gateway.domain.commands import (
 )
 from gateway.domain.decision import CallRefused, Context, Decision, Facts, Query, Request
 from gateway.domain.events import Body, BootInformation, ChargePointBooted, MeterValuesReported, NewEvent
+from gateway.domain.key_answers import KeyAnswer
 from gateway.domain.readings import ENERGY_IMPORT_REGISTER, Sample
 from gateway.domain.state import ChargePointState
 from gateway.domain.steering import ChargingAbilities
@@ -40,6 +42,7 @@ class AsksNothing:
     """A version whose chargers are asked for nothing by the gateway itself."""
 
     taken = refused = frozenset[str]()
+    measurands = ""
 
     def boot(self) -> Command | None:
         return None
@@ -48,6 +51,24 @@ class AsksNothing:
         return None
 
     def setting(self, key: str, value: str) -> Command | None:
+        return None
+
+    def look(self, key: str) -> Command | None:
+        return None
+
+    def shows(self, answer: Answer | ChargerError, key: str, value: str) -> bool:
+        return False
+
+    def answer_in(self, word: str) -> KeyAnswer:
+        return KeyAnswer.UNKNOWN
+
+    def security_profile(self, profile: int) -> Command | None:
+        return None
+
+    def restart(self) -> Command | None:
+        return None
+
+    def authorization_key(self, key: bytes) -> Command | None:
         return None
 
     def charging_abilities(self, configuration: Mapping[str, str | None]) -> tuple[Command, ...]:
@@ -86,6 +107,9 @@ class ToyProtocol:
 
     def reported_status_of(self, request: Request[Any]) -> ConnectorAddress | None:
         return None
+
+    def with_clock_offset(self, seconds: float) -> "ToyProtocol":
+        return self
 
     def decode_call(self, call_id: str, action: str, payload: JSON) -> Request[Any] | CallRefused:
         match action, payload:

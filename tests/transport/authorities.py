@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -24,10 +24,11 @@ class ClientAuthority:
         above: "ClientAuthority | None" = None,
         begin: timedelta = -9 * DAY,
         end: timedelta = 300 * DAY,
+        responder: str = "",
     ) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = _name(name)
-        self.certificate = (above or self)._sign(self.name, self.key, begin, end, authority=True)
+        self.certificate = (above or self)._sign(self.name, self.key, begin, end, authority=True, responder=responder)
 
     def issue(
         self,
@@ -73,12 +74,17 @@ class ClientAuthority:
         *,
         authority: bool,
         alternative: Sequence[x509.GeneralName] = (),
+        responder: str = "",
     ) -> x509.Certificate:
         made = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
         made = made.serial_number(x509.random_serial_number()).not_valid_before(NOW + begin).not_valid_after(NOW + end)
         made = made.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         if alternative:
             made = made.add_extension(x509.SubjectAlternativeName(alternative), critical=False)
+        if responder:
+            at = x509.UniformResourceIdentifier(responder)
+            access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, at)
+            made = made.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         return made.sign(self.key, hashes.SHA256())
 
 

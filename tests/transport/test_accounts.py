@@ -9,10 +9,10 @@ from trio_websocket import WebSocketConnection
 
 from gateway.transport import accounts
 from gateway.transport.accounts import Accounts
-from gateway.transport.api import Transport
+from gateway.transport.api import ConnectionClosed, Transport
 from gateway.transport.limits import Limits
 from gateway.transport.rate_limit import PAID_BYTES, RateLimit, ignored
-from tests.support.frames import TEXT, frame
+from tests.support.frames import TEXT, close, frame
 from tests.transport.ends import open_raw
 from tests.transport.test_listener import open_port
 
@@ -125,6 +125,46 @@ async def test_reconnects_with_a_megabyte_each_are_given_no_new_burst() -> None:
     # A message is given out as long as anything is left, so that one may overdraw it.
     assert received["CP1"] <= 300 + took * limits.messages_per_second + 1 + MEGABYTE // PAID_BYTES
     assert received["CP2"] == 50
+
+
+async def test_a_burst_with_a_close_behind_it_is_not_given_out_unpaid(autojump_clock: MockClock) -> None:
+    """A flood in one write with its Close, again and again, would else never wait: what is owed for stays unread, and
+    unconfirmed, so the charger keeps it."""
+    async with open_raw(LIMITS) as (connection, client):
+        await client.send(frame(TEXT, b"paid") * 299 + frame(TEXT, b"last" * 1024) + frame(TEXT, b"owed") + close(1000))
+        for _ in range(299):
+            assert await connection.receive() == b"paid"
+        assert await connection.receive() == b"last" * 1024
+        with pytest.raises(ConnectionClosed):
+            await connection.receive()
+        with pytest.raises(ConnectionClosed):
+            await connection.receive()
+
+
+async def test_what_came_before_an_end_and_is_paid_is_given_out(autojump_clock: MockClock) -> None:
+    """A charger that closes behind its last message has sent it."""
+    async with open_raw(LIMITS) as (connection, client):
+        await client.send(frame(TEXT, b"last") + close(1000))
+        assert await connection.receive() == b"last"
+        with pytest.raises(ConnectionClosed):
+            await connection.receive()
+
+
+async def test_a_wait_that_the_end_cuts_short_gives_out_nothing(autojump_clock: MockClock) -> None:
+    """As above, when the end comes while the message waits."""
+    async with open_raw(LIMITS) as (connection, client):
+        await client.send(frame(TEXT, b"dear") + frame(TEXT, b"owed"))
+        assert await connection.receive() == b"dear"
+        connection.charge(399)
+        async with trio.open_nursery() as nursery:
+
+            async def receive() -> None:
+                with pytest.raises(ConnectionClosed):
+                    await connection.receive()
+
+            nursery.start_soon(receive)
+            await trio.sleep(1)
+            await connection.aclose()
 
 
 async def test_what_the_reader_charges_holds_up_the_next_message(autojump_clock: MockClock) -> None:

@@ -21,7 +21,7 @@ from gateway.transport.connection import Connection
 from gateway.transport.limits import Limits
 from tests.framing.cases import parts
 from tests.support.frames import CLOSE, PING, PONG, TEXT, close, frame, frames_in, head
-from tests.transport.ends import serve_upgrade, server_end
+from tests.transport.ends import ping, serve_upgrade, server_end
 from tests.transport.scripted import END, WIRES, Charger, PromptWire, Step, Wire, converse, step, whole_records
 
 KINDS = pytest.mark.parametrize("kind", WIRES)
@@ -198,7 +198,7 @@ async def test_a_send_or_ping_cancelled_at_any_moment_is_whole_or_the_end(
         async def speak(attempt: Attempt = attempt, done: list[tuple[int, bytes]] = done) -> None:
             await attempt.connection.send(b"first")
             done.append((TEXT, b"first"))
-            await attempt.connection.ping()
+            await ping(attempt.connection)
             done.append((PING, b""))
             await attempt.connection.send(LONG)
             done.append((TEXT, LONG))
@@ -213,7 +213,7 @@ async def test_a_send_or_ping_cancelled_at_any_moment_is_whole_or_the_end(
             assert kind is not PromptWire
             assert attempt.wire.closed
             written = len(attempt.wire.written)
-            for operation in (attempt.connection.send(b"late"), attempt.connection.ping()):
+            for operation in (attempt.connection.send(b"late"), ping(attempt.connection)):
                 with pytest.raises(ConnectionClosed):
                     await operation
             await attempt.connection.aclose()

@@ -13,11 +13,13 @@ from structlog.testing import capture_logs
 from trio_websocket import ConnectionClosed as ClientClosed
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
+from gateway.chargers.certificate_identity import CertificateRule
+from gateway.transport.api import Accept, Admit, Rejection, UpgradeRequest
 from gateway.transport.tls import TlsFiles, TlsProvider
 from tests.support.frames import head
 from tests.transport.authorities import DAY, NOW, ClientAuthority, Issued
 from tests.transport.ends import authority, certificates, client_context
-from tests.transport.test_listener import Port, authorization, open_port, wait_for
+from tests.transport.test_listener import Port, admit, authorization, open_port, wait_for
 
 CA = ClientAuthority()
 CHARGER = CA.issue("CP1")
@@ -52,14 +54,14 @@ class Door:
 
 
 @asynccontextmanager
-async def door(folder: Path, crl: bytes | None = None) -> AsyncIterator[Door]:
+async def door(folder: Path, crl: bytes | None = None, admit: Admit = admit) -> AsyncIterator[Door]:
     made = Door(folder)
     made.write(crl)
     files = TlsFiles(
         certificates(), client_authority=folder / "ca.pem", client_crl=None if crl is None else folder / "crl.pem"
     )
     made.provider = TlsProvider(files, lambda: made.now)
-    async with open_port(tls=made.provider) as made.port:
+    async with open_port(admit, tls=made.provider) as made.port:
         yield made
 
 
@@ -94,14 +96,14 @@ class Link:
         await self.send()
         await self.hear()
 
-    async def ask(self) -> bytes:
+    async def ask(self, identity: str = "CP1") -> bytes:
         """Finish the handshake, ask for an upgrade, and return the answer; empty if there is none."""
         try:
             while not self.advance():
                 await self.send()
                 if not await self.hear():
                     return b""
-            self.tls.write(head("/ocpp/CP1", authorization("CP1"), ("Sec-WebSocket-Protocol", "ocpp1.6")))
+            self.tls.write(head(f"/ocpp/{identity}", authorization(identity), ("Sec-WebSocket-Protocol", "ocpp1.6")))
             await self.send()
             answer = b""
             while b"\r\n\r\n" not in answer:
@@ -243,6 +245,33 @@ async def test_an_authority_that_is_taken_away_takes_its_sessions_along(
         at.reload(None, ClientAuthority("Next"))
         assert await second.ask() == b""
         await ended(at, "client_issuer_unknown")
+
+
+async def by_name(request: UpgradeRequest) -> Accept | Rejection:
+    """Admission by the name in the certificate."""
+    identity = request.target.rpartition("/")[2]
+    reason = CertificateRule().refusal(request.peer.certificate, identity, {})
+    return Accept(identity, "ocpp1.6") if reason is None else Rejection(403, reason, identity)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_resumed_session_opens_the_url_of_its_own_charger_alone(
+    tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """A resumed handshake presents the certificate of the first: with its ticket another charger's URL stays
+    closed, and its own open."""
+    async with door(tmp_path, CA.revoke(), admit=by_name) as at:
+        context = at.client(CHARGER, version)
+        first = await link(at, context)
+        assert (await first.ask()).startswith(b"HTTP/1.1 101 ")
+        session = first.tls.session
+        another = await link(at, context, session)
+        assert (await another.ask("CP2")).startswith(b"HTTP/1.1 403 ")
+        assert another.tls.session_reused
+        own = await link(at, context, session)
+        assert (await own.ask("CP1")).startswith(b"HTTP/1.1 101 ")
+        assert own.tls.session_reused
+        assert ("admission", "certificate_of_another_charger") in at.port.seen()
 
 
 async def test_a_connected_client_is_closed_once_its_certificate_is_revoked(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from gateway.transport.limits import Limits
 from gateway.transport.sender import MAX_UNSENT_BYTES
 from gateway.transport.tls_records import READ_BYTES
 from tests.support.frames import BINARY, CONT, PING, PONG, TEXT, close, frame, head
-from tests.transport.ends import RawClient, client_context, open_pair, open_raw, serve_upgrade, server_end
+from tests.transport.ends import RawClient, client_context, open_pair, open_raw, ping, serve_upgrade, server_end
 
 
 class Gate(trio.abc.Stream):
@@ -120,7 +120,7 @@ async def test_our_ping_reaches_the_peer_whose_pong_is_heard(autojump_clock: Moc
     async with open_pair() as (connection, client), trio.open_nursery() as nursery:
         nursery.start_soon(ended, connection)
         await trio.sleep(7)
-        await connection.ping()
+        await ping(connection)
         await trio.testing.wait_all_tasks_blocked()
         assert connection.last_heard == trio.current_time()
         await client.aclose()
@@ -136,7 +136,7 @@ async def test_messages_before_a_close_are_returned_first() -> None:
         with pytest.raises(ConnectionClosed):
             await connection.send(b"x")
         with pytest.raises(ConnectionClosed):
-            await connection.ping()
+            await ping(connection)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(connection.aclose)
             assert await client.read_all() == b"\x88\x05\x03\xe9bye"
@@ -364,6 +364,100 @@ async def test_a_peer_that_does_not_read_is_given_up_after_the_write_deadline(
     assert (caught.value.code, caught.value.initiator) == (1006, "network")
     assert await ended(connection) == (1006, "the peer does not read", "network")
     await connection.aclose()
+
+
+class Socket(Gate):
+    """One that takes ``room`` bytes at once; ``torn``: its peer is gone."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        super().__init__(stream)
+        self.room = 100_000
+        self.torn = False
+        self._took = b""
+
+    def send_nowait(self, data: bytes) -> int:
+        if self.torn:
+            raise trio.BrokenResourceError("connection reset by peer")
+        self._took += data[: self.room]
+        return len(data[: self.room])
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self.torn:
+            raise trio.BrokenResourceError("connection reset by peer")
+        took, self._took = self._took, b""
+        await super().send_all(took + bytes(data))
+
+
+async def open_socket() -> tuple[Connection, RawClient, Socket]:
+    near, far = trio.testing.memory_stream_pair()
+    sock = Socket(near)
+    sock.room = 0
+    connection, client = server_end(sock), RawClient(far)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_upgrade, connection)
+        await client.send(head())
+        await client.read_until(b"\r\n\r\n")
+    return connection, client, sock
+
+
+@pytest.mark.parametrize("room", [0, 3, 20])
+async def test_what_a_socket_did_not_take_at_once_goes_out_first(room: int) -> None:
+    """A message, and a ping; what comes after it is not mixed into its record."""
+    connection, client, sock = await open_socket()
+    sock.room = room
+    assert not connection.send_nowait(b"first")
+    assert not connection.send_nowait(b"second")
+    assert not connection.ping_nowait()
+    await connection.flush()
+    assert not connection.ping_nowait()
+    await connection.send(b"third")
+    expected = b"\x81\x05first\x81\x06second\x89\x00\x89\x00\x81\x05third"
+    assert await client.read_until(b"third") == expected
+
+
+@pytest.mark.parametrize("what", ["message", "ping"])
+async def test_a_socket_that_is_torn_while_something_is_sent_at_once_ends_the_connection(what: str) -> None:
+    """The next to send hears of it, and so does the reader."""
+    connection, _, sock = await open_socket()
+    sock.room, sock.torn = 100_000, True
+    assert not (connection.send_nowait(b"first") if what == "message" else connection.ping_nowait())
+    assert not connection.send_nowait(b"second")
+    assert not connection.ping_nowait()
+    with pytest.raises(ConnectionClosed):
+        await connection.flush()
+    with pytest.raises(ConnectionClosed):
+        connection.send_nowait(b"third")
+    with pytest.raises(ConnectionClosed):
+        connection.ping_nowait()
+    assert await ended(connection) == (1006, "connection reset", "network")
+    await connection.aclose()
+
+
+async def test_a_message_behind_another_that_ends_the_connection_is_refused() -> None:
+    """It waited for its turn."""
+    connection, _, gate = await open_gated()
+    gate.shut = True
+    refused: list[str] = []
+
+    async def behind() -> None:
+        try:
+            await connection.send(b"second")
+        except ConnectionClosed as closed:
+            refused.append(closed.reason)
+
+    scope = trio.CancelScope()
+
+    async def first() -> None:
+        with scope:
+            await connection.send(b"first")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(behind)
+        await trio.testing.wait_all_tasks_blocked()
+        scope.cancel()
+    assert refused == ["a write was cancelled"]
 
 
 async def test_aclose_cuts_off_a_stuck_sender(autojump_clock: MockClock) -> None:

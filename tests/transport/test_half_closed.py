@@ -10,6 +10,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -21,7 +22,7 @@ from gateway.transport.connection import Connection
 from gateway.transport.limits import Limits
 from gateway.transport.socket_stream import SocketStream
 from tests.support.frames import CLOSE, CONT, PONG, TEXT, close, frame, frames_in, head
-from tests.transport.ends import RawClient, serve_upgrade, server_end
+from tests.transport.ends import RawClient, ping, serve_upgrade, server_end
 from tests.transport.scripted import (
     CLOSE_NOTIFY,
     END,
@@ -229,7 +230,7 @@ async def test_a_half_closed_socket_is_still_written_to(make: Make) -> None:
         tcp(client).shutdown(socket.SHUT_WR)
         assert await connection.receive() == b"last"
         await connection.send(b"answer")
-        await connection.ping()
+        await ping(connection)
         await ended(connection, NETWORK)
         await connection.aclose()
         assert frames_in(await client.read_all()) == [(TEXT, b"answer"), (0x9, b"")]
@@ -246,7 +247,7 @@ async def test_a_reset_ends_a_waiting_receive_and_every_send(make: Make) -> None
         tcp(client).close()
         await trio.testing.wait_all_tasks_blocked(0.01)
         await broken(lambda: connection.send(b"x"))
-        await broken(connection.ping)
+        await broken(partial(ping, connection))
         await connection.aclose()
 
 

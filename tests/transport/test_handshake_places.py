@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -15,6 +15,7 @@ from trio.testing import MockClock
 from gateway.transport.addresses import Addresses
 from gateway.transport.handshake_places import MAX_WAITING, HandshakePlaces, Visitor
 from gateway.transport.limits import Limits
+from gateway.transport.token_bucket import TokenBucket
 
 CHARGERS = 2000
 
@@ -70,13 +71,18 @@ class Crowd:
 
 @asynccontextmanager
 async def crowd(
-    places: int = 20, *, may_wait: int = MAX_WAITING, shared: tuple[str, ...] = (), known: tuple[str, ...] = ()
+    places: int = 20,
+    *,
+    may_wait: int = MAX_WAITING,
+    shared: tuple[str, ...] = (),
+    known: tuple[str, ...] = (),
+    may_begin: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[Crowd]:
     addresses = Addresses(shared)
     for address in known:
         addresses.proved(address)
     limits = Limits(max_concurrent_handshakes=places, crowded_handshake_seconds=4)
-    made = HandshakePlaces(limits, addresses, lambda: may_wait)
+    made = HandshakePlaces(limits, addresses, lambda: may_wait, may_begin)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(made.run)
         yield Crowd(made, addresses, nursery)
@@ -265,3 +271,20 @@ async def test_with_no_room_to_wait_no_connection_waits(limit: int) -> None:
         await visitors.arrive(STRANGER, *names("silent", 5), silent=True)
         assert visitors.places.waiting == limit
         assert len(visitors.gone) == 5 - limit
+
+
+async def test_under_load_handshakes_begin_at_the_pace_and_none_is_refused(autojump_clock: MockClock) -> None:
+    """A storm of three times what is let in: counted, those of the pace and no more, and then all the rest."""
+    bucket = TokenBucket(10.0, 1)
+    async with crowd(200, may_begin=lambda: bucket.allows(trio.current_time())) as visitors:
+        for number in range(60):
+            await visitors.arrive(f"198.51.{number}.1", f"charger {number}")
+        counts = [len(visitors.placed)]
+        for _ in range(7):
+            await trio.sleep(1)
+            counts.append(len(visitors.placed))
+        assert counts[0] <= 2
+        assert all(5 <= later - earlier <= 11 for earlier, later in itertools.pairwise(counts[:5]))
+        await trio.sleep(10)
+        assert len(visitors.placed) == 60
+        assert visitors.gone == []

@@ -13,7 +13,7 @@ from gateway.transport.api import ConnectionClosed
 from gateway.transport.connection import Connection
 from tests.framing.cases import parts
 from tests.support.frames import CLOSE, TEXT, close, frame, frames_in, head
-from tests.transport.ends import serve_upgrade, server_end
+from tests.transport.ends import ping, serve_upgrade, server_end
 from tests.transport.scripted import END, WIRES, Charger, Story, Words, at_once, by_the_byte, converse, step
 from tests.transport.tls13 import HANDSHAKE, NOT_REQUESTED, REQUESTED, HandMade
 
@@ -90,7 +90,7 @@ async def test_an_update_that_asks_for_none_is_followed_by_none(autojump_clock: 
     assert charger.updates == 0
 
 
-@pytest.mark.parametrize("first", [lambda each: each.ping(), lambda each: each.send(b"x"), lambda each: each.aclose()])
+@pytest.mark.parametrize("first", [ping, lambda each: each.send(b"x"), lambda each: each.aclose()])
 async def test_our_next_record_of_any_kind_comes_after_our_own_update(
     first: Callable[[Connection], Awaitable[None]], autojump_clock: MockClock
 ) -> None:

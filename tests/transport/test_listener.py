@@ -713,7 +713,7 @@ async def test_a_bug_around_a_connection_keeps_no_other_out(where: str, monkeypa
         with capture_logs() as logs:
             for _ in range(3):
                 with suppress(Exception):
-                    with trio.fail_after(5):
+                    with trio.fail_after(2):
                         going = await port.client("CP2")
                         await going.aclose()
             await wait_for(lambda: any(line["log_level"] == "error" for line in logs))

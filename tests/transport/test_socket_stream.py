@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
+import structlog
 import trio
 import trio.testing
 
@@ -232,14 +233,16 @@ async def test_a_socket_whose_word_fails_keeps_it_from_no_other() -> None:
             poller.add(near.fileno(), Fails())
     for _, far in pairs:
         far.sendall(b"word")
-    async with trio.open_nursery() as nursery:
-        await nursery.start(poller.run)
-        with trio.fail_after(5):
+    with structlog.testing.capture_logs() as logged:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(poller.run)
+            with trio.fail_after(5):
+                for link in links:
+                    assert await link.receive_some() == b"word"
             for link in links:
-                assert await link.receive_some() == b"word"
-        for link in links:
-            await link.aclose()
-        poller.stop()
+                await link.aclose()
+            poller.stop()
+    assert [each["event"] for each in logged] == 10 * ["reader failed"]
     for near, far in pairs:
         near.close()
         far.close()

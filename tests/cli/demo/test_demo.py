@@ -18,8 +18,61 @@ def test_the_demo_shows_the_main_job_and_ends_by_itself():
         [sys.executable, "-m", "gateway", "demo"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for part in ("booted and were accepted", "before the limit", "after the limit", "kWh recorded", "exit code 0"):
+    for part in (
+        "booted and were accepted",
+        "before the limit",
+        "after the limit",
+        "kWh recorded",
+        "console shows them",
+        "exit code 0",
+    ):
         assert part in done.stdout
+
+
+class Pretended:
+    """A gateway or a console that is said to run; ``order`` notes what is done with it."""
+
+    address = "http://127.0.0.1:4711/"
+    order: list[str] = []
+
+    @classmethod
+    def start(cls, *arguments):
+        return cls()
+
+    def wait_ready(self, channel):
+        pass
+
+    def stop(self):
+        self.order.append("stopped")
+        return 0
+
+
+class PretendedConsole(Pretended):
+    """Its address is printed before anything stops."""
+
+    def stop(self):
+        self.order.append("console stopped")
+        return 0
+
+
+def test_on_a_terminal_the_consoles_address_is_printed_while_everything_is_live(tmp_path, monkeypatch, capsys):
+    """The console serves for as long as the demo stays, and is stopped before the gateway."""
+    monkeypatch.setattr(Pretended, "order", [])
+    monkeypatch.setattr(scenario, "GatewayProcess", Pretended)
+    monkeypatch.setattr(scenario, "ConsoleProcess", PretendedConsole)
+    monkeypatch.setattr(scenario.Audience, "begin", lambda audience, gateway: None)
+    monkeypatch.setattr(scenario, "_switch_on", lambda *arguments: None)
+    monkeypatch.setattr(scenario, "_perform", lambda play: None)
+    shown: list[str] = []
+
+    def stay(play):
+        shown.append("".join(capsys.readouterr()))
+        Pretended.order.append("stayed")
+
+    monkeypatch.setattr(scenario, "_stay", stay)
+    scenario.show(tmp_path, stays=True)
+    assert Pretended.address in " ".join(shown[0].split())
+    assert Pretended.order[:3] == ["stayed", "console stopped", "stopped"]
 
 
 def test_a_gateway_that_dies_is_a_failed_demo_with_its_log(tmp_path, monkeypatch, capsys):

@@ -6,6 +6,7 @@ import pytest
 from gateway.api.v1 import charge_point_pb2 as api
 from gateway.cli.simulate import command as simulate
 from tests.cli.fakes import Failure
+from tests.support.charger_certificates import SigningAuthority, key_pem, new_key, request
 
 
 @pytest.fixture
@@ -98,3 +99,32 @@ def test_a_url_that_is_not_wss_is_wrong_usage(run):
     result = run("simulate", "--key", "00" * 20, "--url", "ws://localhost:1/ocpp")
     assert result.exit_code == 2
     assert "wss" in result.stderr
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A charger's certificate with its key, in one file."""
+    key = new_key()
+    path = tmp_path / "home-1.pem"
+    path.write_text(SigningAuthority().issue(request("HOME-1", key=key)) + key_pem(key))
+    return path
+
+
+def test_a_certificate_stands_in_the_place_of_the_key(run, simulated, own):
+    """Security profile 3; with a key beside it that is sent too."""
+    assert run("simulate", "--identity", "HOME-1", "--certificate", own).exit_code == 0
+    assert run("simulate", "--identity", "HOME-1", "--certificate", own, "--key", "00ff" * 8).exit_code == 0
+    assert [keys for keys, _, _ in simulated] == [{"HOME-1": b""}, {"HOME-1": bytes.fromhex("00ff" * 8)}]
+
+
+def test_a_certificate_that_can_not_be_presented_is_wrong_usage(fake, run, simulated, own, tmp_path):
+    """It is one charger's, and has its key; nothing changes in the gateway."""
+    bare = tmp_path / "bare.pem"
+    bare.write_text(own.read_text().partition("-----BEGIN PRIVATE")[0])
+    no_key, not_one = "no certificate with its private key in PEM", "a certificate is one charger's"
+    for arguments, why in (([bare], no_key), ([tmp_path / "none"], no_key), ([own, "--count", 2], not_one)):
+        result = run("simulate", "--create", "--certificate", *arguments)
+        assert result.exit_code == 2
+        assert why in result.stderr
+    assert not simulated
+    assert not fake.requests

@@ -9,16 +9,22 @@ from hypothesis import strategies as st
 
 from gateway.domain import charging as ch
 from gateway.domain import commands as c
+from gateway.domain import security_commands as s
 from gateway.domain.records import ReservationRecord, TransactionRecord, TransactionState
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration
 from gateway.ocpp.v16.charge_point_checks import MAX_RESERVATIONS, check_against
 from gateway.ocpp.v16.checks import check
 from tests.domain.values import strategy_of
+from tests.support.charger_certificates import DAY, SigningAuthority, key_pem, pem, request
 
 NOW = datetime(2024, 5, 1, 10, 0, 0, tzinfo=UTC)
 ONE, TWO = ConnectorAddress(1, 1), ConnectorAddress(2, 1)
 PURPOSE, KIND = ch.ProfilePurpose, ch.ProfileKind
+CA = SigningAuthority(NOW)
+CHAIN, ROOT, KEY = CA.issue(request()), pem(CA.root), key_pem(CA.key)
+UPSIDE_DOWN = CHAIN + pem(CA.root) + pem(CA.issuer)
+EXPIRED, EARLY = CA.issue(request(), end=0 * DAY), CA.issue(request(), begin=DAY)
 A, W = ch.ChargingRateUnit.AMPERE, ch.ChargingRateUnit.WATT
 
 
@@ -85,6 +91,14 @@ GOOD = {
     "trigger": c.TriggerMessage(c.TriggeredMessage.STATUS_NOTIFICATION, ONE),
     "unlock": c.UnlockConnector(ConnectorAddress(99, 1)),
     "update": c.UpdateFirmware("https://host/f.bin", NOW),
+    "certificate signed": s.CertificateSigned(CHAIN),
+    "delete certificate": s.DeleteCertificate(s.CertificateHash(s.HashAlgorithm.SHA512, "aF" * 64, "0", "x" * 40)),
+    "trigger a signing request": s.ExtendedTriggerMessage(s.ExtendedTrigger.SIGN_CERTIFICATE),
+    "trigger values of one": s.ExtendedTriggerMessage(s.ExtendedTrigger.METER_VALUES, ONE),
+    "installed certificates": s.GetInstalledCertificateIds(s.CertificateUse.MANUFACTURER_ROOT),
+    "log": s.GetLog(s.LogType.SECURITY, 0, "ftp://host/" + "x" * 501, 0, 0, NOW, NOW),
+    "install certificate": s.InstallCertificate(s.CertificateUse.CENTRAL_SYSTEM_ROOT, ROOT),
+    "signed update": s.SignedUpdateFirmware(2**31 - 1, "https://host/f", NOW, ROOT, "c2ln", NOW),
 }
 
 
@@ -179,6 +193,44 @@ BAD = {
         c.GetDiagnostics("ftp://h/", start_time=NOW, stop_time=NOW - timedelta(seconds=1)),
         "stop_time",
     ),
+    "no chain": (s.CertificateSigned("pem"), "certificate_chain"),
+    "a chain too long": (s.CertificateSigned(CHAIN + "\n" * 10_000), "certificate_chain"),
+    "a chain upside down": (s.CertificateSigned(UPSIDE_DOWN), "certificate_chain"),
+    "a chain of an authority": (s.CertificateSigned(ROOT), "certificate_chain"),
+    "a chain with a key": (s.CertificateSigned(CHAIN + KEY), "certificate_chain"),
+    "hash of no digits": (
+        s.DeleteCertificate(s.CertificateHash(s.HashAlgorithm.SHA256, "xyz", "0", "1")),
+        "certificate.issuer_name_hash",
+    ),
+    "hash too long": (
+        s.DeleteCertificate(s.CertificateHash(s.HashAlgorithm.SHA256, "0", "0" * 129, "1")),
+        "certificate.issuer_key_hash",
+    ),
+    "serial too long": (
+        s.DeleteCertificate(s.CertificateHash(s.HashAlgorithm.SHA256, "0", "0", "1" * 41)),
+        "certificate.serial_number",
+    ),
+    "a certificate of a connector": (
+        s.ExtendedTriggerMessage(s.ExtendedTrigger.SIGN_CERTIFICATE, ONE),
+        "connector",
+    ),
+    "insisting on a log": (s.ExtendedTriggerMessage(s.ExtendedTrigger.LOG_STATUS, None, True), "insist"),
+    "a log too far away": (s.GetLog(s.LogType.SECURITY, 0, "ftp://host/" + "x" * 502), "location"),
+    "a negative request": (s.GetLog(s.LogType.SECURITY, -1, "ftp://host/"), "ocpp_request_id"),
+    "a log that ends before it begins": (
+        s.GetLog(s.LogType.SECURITY, 0, "ftp://h/", oldest_time=NOW, latest_time=NOW - timedelta(seconds=1)),
+        "latest_time",
+    ),
+    "two certificates": (s.InstallCertificate(s.CertificateUse.MANUFACTURER_ROOT, ROOT + ROOT), "certificate"),
+    "a certificate's key": (s.InstallCertificate(s.CertificateUse.MANUFACTURER_ROOT, KEY), "certificate"),
+    "no signature": (s.SignedUpdateFirmware(1, "https://h/f", NOW, ROOT, ""), "signature"),
+    "a signature too long": (s.SignedUpdateFirmware(1, "https://h/f", NOW, ROOT, "A" * 804), "signature"),
+    "a signature in hexadecimal": (s.SignedUpdateFirmware(1, "https://h/f", NOW, ROOT, "a:b"), "signature"),
+    "no signing certificate": (s.SignedUpdateFirmware(1, "https://h/f", NOW, "x", "c2ln"), "signing_certificate"),
+    "installed before it is there": (
+        s.SignedUpdateFirmware(1, "https://h/f", NOW, ROOT, "c2ln", NOW - timedelta(seconds=1)),
+        "install_time",
+    ),
     "list version 0": (c.SendLocalList(0, c.UpdateType.FULL), "list_version"),
     "a tag twice": (
         c.SendLocalList(1, c.UpdateType.DIFFERENTIAL, (c.LocalListEntry("A"), c.LocalListEntry("a"))),
@@ -205,6 +257,7 @@ def test_a_bad_command_names_its_field(command, field):
     violations = check(command)
     assert fields(violations) == [field]
     assert "secret" not in violations[0].description
+    assert "-----BEGIN" not in violations[0].description
 
 
 def test_everything_wrong_is_said_at_once():
@@ -258,6 +311,28 @@ AGAINST = {
         "connector",
     ),
     "a reservation of the past": (c.ReserveNow(ONE, NOW, "TAG", 1), {}, "expire_time"),
+    "a chain that has expired": (s.CertificateSigned(EXPIRED), {}, "certificate_chain"),
+    "a chain of tomorrow": (s.CertificateSigned(EARLY), {}, "certificate_chain"),
+    "a longer chain than it takes": (
+        s.CertificateSigned(CHAIN),
+        {"CertificateSignedMaxChainSize": "500"},
+        "certificate_chain",
+    ),
+    "a longer chain, by the key's other name": (
+        s.CertificateSigned(CHAIN),
+        {"CertificateSignedMaxSize": "500"},
+        "certificate_chain",
+    ),
+    "a root of yesterday": (
+        s.InstallCertificate(s.CertificateUse.MANUFACTURER_ROOT, pem(SigningAuthority(NOW - 4000 * DAY).root)),
+        {},
+        "certificate",
+    ),
+    "firmware signed in the past": (
+        s.SignedUpdateFirmware(1, "https://h/f", NOW, pem(SigningAuthority(NOW - 4000 * DAY).root), "c2ln"),
+        {},
+        "signing_certificate",
+    ),
     "a lower security profile": (c.ChangeConfiguration("SecurityProfile", "1"), {"SecurityProfile": "2"}, "value"),
 }
 

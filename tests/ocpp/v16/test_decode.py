@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import commands as c
+from gateway.domain import security_commands as s
 from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ChargingSchedule, ProfileKind, ProfilePurpose
 from gateway.domain.commands import INVALID_CONFIRMATION
 from gateway.domain.secrets import REDACTED
@@ -42,6 +43,12 @@ EXAMPLES = [
     ),
     c.TriggerMessage(c.TriggeredMessage.HEARTBEAT),
     c.UnlockConnector(ONE),
+    s.CertificateSigned("pem"),
+    s.DeleteCertificate(s.CertificateHash(s.HashAlgorithm.SHA256, "0", "0", "1")),
+    s.ExtendedTriggerMessage(s.ExtendedTrigger.HEARTBEAT),
+    s.GetInstalledCertificateIds(s.CertificateUse.CENTRAL_SYSTEM_ROOT),
+    s.GetLog(s.LogType.SECURITY, 1, "ftp://host/x"),
+    s.InstallCertificate(s.CertificateUse.CENTRAL_SYSTEM_ROOT, "pem"),
 ]
 
 
@@ -219,3 +226,36 @@ def test_details_that_are_too_long_are_still_json():
     """Their beginning, as a text: JSON that is cut can't be read."""
     error = decode_error(c.ClearCache(), "GenericError", "", {"a": "x" * 5000})
     assert json.loads(error.details) == '{"a":"' + "x" * 994
+
+
+HASHES = {"hashAlgorithm": "SHA256", "issuerNameHash": "aa", "issuerKeyHash": "bb", "serialNumber": "01"}
+INSTALLED = s.GetInstalledCertificateIds(s.CertificateUse.CENTRAL_SYSTEM_ROOT)
+
+
+def test_installed_certificates_are_read_as_a_list_or_as_one():
+    """B11.6: an array, a single object, and NotFound without either."""
+    one = s.CertificateHash(s.HashAlgorithm.SHA256, "aa", "bb", "01")
+    for hashes in ([HASHES], HASHES):
+        payload = {"status": "Accepted", "certificateHashData": hashes}
+        assert decode_answer(INSTALLED, payload) == s.InstalledCertificatesAnswer("Accepted", (one,))
+    assert decode_answer(INSTALLED, {"status": "NotFound"}) == s.InstalledCertificatesAnswer("NotFound")
+    many = {"status": "Accepted", "certificateHashData": [HASHES] * 200}
+    assert len(decode_answer(INSTALLED, many).certificates) == decode.MAX_CERTIFICATES == 100
+
+
+def test_both_words_for_a_deleted_certificate_are_read():
+    """X7: Success in the use case, Accepted in the enumeration."""
+    delete = s.DeleteCertificate(s.CertificateHash(s.HashAlgorithm.SHA256, "0", "0", "1"))
+    read = decode.decode_answer(delete, {"status": "Success"})
+    assert (read.answer, read.deviations) == (c.StatusAnswer("Accepted"), ("delete-success",))
+    assert decode_answer(delete, {"status": "NotFound"}) == c.StatusAnswer("NotFound")
+    failed(c.Reset(c.ResetType.SOFT), {"status": "Success"})
+
+
+def test_a_log_s_file_is_shown_without_its_password():
+    """AcceptedCanceled, with and without the name of a file (B11.9)."""
+    log = s.GetLog(s.LogType.SECURITY, 1, "ftp://host/x")
+    assert decode_answer(log, {"status": "AcceptedCanceled"}) == s.LogAnswer("AcceptedCanceled")
+    found = decode_answer(log, {"status": "Accepted", "filename": "ftp://u:S3cret@h/log.gz"})
+    assert found == s.LogAnswer("Accepted", "ftp://u:(redacted)@h/log.gz")
+    assert decode_answer(log, {"status": "Accepted", "filename": ""}) == s.LogAnswer("Accepted")

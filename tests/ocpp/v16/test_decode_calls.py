@@ -27,6 +27,7 @@ EXAMPLES = {
     "LogStatusNotification": {"status": "Uploading", "requestId": 1},
     "MeterValues": {"connectorId": 1, "meterValue": [{"timestamp": T, "sampledValue": [SAMPLE]}]},
     "SecurityEventNotification": {"type": "FirmwareUpdated", "timestamp": T},
+    "SignCertificate": {"csr": "gibberish"},
     "SignedFirmwareStatusNotification": {"status": "InstallRebooting", "requestId": 1},
     "StartTransaction": {"connectorId": 1, "idTag": "AB", "meterStart": 0, "timestamp": T},
     "StatusNotification": {"connectorId": 1, "status": "Available", "errorCode": "NoError"},
@@ -89,7 +90,7 @@ def test_a_security_event_needs_no_technical_information():
         ("Foo", "NotImplemented"),
         ("heartbeat", "NotImplemented"),
         ("", "NotImplemented"),
-        ("SignCertificate", "NotSupported"),
+        ("CertificateSigned", "NotSupported"),
         ("Reset", "NotSupported"),
     ],
 )

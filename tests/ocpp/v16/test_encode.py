@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import charging as ch
 from gateway.domain import commands as c
+from gateway.domain import security_commands as s
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration
@@ -17,6 +18,7 @@ from gateway.ocpp.v16.checks import check
 from gateway.ocpp.v16.encode import encode_command
 from gateway.ocpp.v16.schemas import COMMANDS as SCHEMAS
 from tests.domain.values import TIMES, strategy_of
+from tests.support.charger_certificates import SigningAuthority, pem, request
 
 AT = datetime(2024, 5, 1, 10, 0, 0, 123456, UTC)
 ONE = ConnectorAddress(1, 1)
@@ -43,6 +45,7 @@ PERIODS = st.lists(st.integers(1, 5000), max_size=4, unique=True).flatmap(
         )
     )
 )
+CA = SigningAuthority()
 VALID = {
     "connector": st.sampled_from([WHOLE_CHARGE_POINT, ONE, ConnectorAddress(2, 1)]),
     "id_tag": WORD,
@@ -66,6 +69,16 @@ VALID = {
     "recurrency_kind": st.none(),
     "start_schedule": st.none() | TIMES,
     "valid_from": st.none(),
+    "certificate_chain": st.just(CA.issue(request())),
+    "certificate": st.just(pem(CA.root)),
+    "signing_certificate": st.just(pem(CA.root)),
+    "signature": st.sampled_from(["c2ln", "QUJD" * 200]),
+    "ocpp_request_id": SMALL,
+    "latest_time": st.none(),
+    "install_date": st.none(),
+    "issuer_name_hash": st.sampled_from(["0", "aF" * 64]),
+    "issuer_key_hash": st.sampled_from(["0", "aF" * 64]),
+    "serial_number": WORD,
 }
 
 
@@ -79,6 +92,8 @@ def test_every_command_that_passes_its_checks_is_valid_on_the_wire(operation, da
         fields["transaction_id"] = st.just("tx_1")
     if operation == "ClearChargingProfile":
         fields["profile_id"] = st.none() | SMALL
+    if operation == "DeleteCertificate":
+        fields["certificate"] = strategy_of(s.CertificateHash, VALID)
     command = data.draw(strategy_of(c.COMMANDS[operation], fields))
     assume(not check(command))
     action, payload = encode_command(command, state())
@@ -126,6 +141,54 @@ def test_a_profile_names_the_transaction_by_the_chargers_number():
             },
         },
     )
+
+
+def test_what_the_security_extension_sends():
+    """B11.5, B11.7, B11.10: the fields of the whitepaper, and no connector where none is named."""
+    name = s.CertificateHash(s.HashAlgorithm.SHA384, "aa", "bb", "01")
+    firmware = s.SignedUpdateFirmware(7, "https://h/f", AT, "pem", "c2ln", AT, 2, 60)
+    moment = "2024-05-01T10:00:00Z"
+    for command, payload in (
+        (
+            s.DeleteCertificate(name),
+            {
+                "certificateHashData": {
+                    "hashAlgorithm": "SHA384",
+                    "issuerNameHash": "aa",
+                    "issuerKeyHash": "bb",
+                    "serialNumber": "01",
+                }
+            },
+        ),
+        (
+            s.ExtendedTriggerMessage(s.ExtendedTrigger.SIGN_CERTIFICATE),
+            {"requestedMessage": "SignChargePointCertificate"},
+        ),
+        (
+            s.GetLog(s.LogType.SECURITY, 3, "ftp://h/", oldest_time=AT),
+            {
+                "logType": "SecurityLog",
+                "requestId": 3,
+                "log": {"remoteLocation": "ftp://h/", "oldestTimestamp": moment},
+            },
+        ),
+        (
+            firmware,
+            {
+                "retries": 2,
+                "retryInterval": 60,
+                "requestId": 7,
+                "firmware": {
+                    "location": "https://h/f",
+                    "retrieveDateTime": moment,
+                    "installDateTime": moment,
+                    "signingCertificate": "pem",
+                    "signature": "c2ln",
+                },
+            },
+        ),
+    ):
+        assert encode_command(command, state()) == (type(command).__name__, payload)
 
 
 def test_a_remote_stop_names_the_chargers_number():

@@ -54,6 +54,6 @@ def test_a_connector_is_not_negative() -> None:
 
 
 def test_every_operation_has_its_request_and_its_confirmation() -> None:
-    """All of S §5."""
+    """All of S §5, and those of the security extension."""
     assert set(COMMANDS) == set(CONFIRMATIONS) == OPERATIONS
-    assert len(OPERATIONS) == 19
+    assert len(OPERATIONS) == 19 + 7

@@ -23,6 +23,7 @@ from gateway.domain.events import ChargePointConnected, CommandQueued, CommandSe
 from gateway.domain.records import CredentialKind
 from gateway.errors import CommitUnknown
 from gateway.session.limits import SessionLimits
+from gateway.session.router import ANSWER_SECONDS
 from gateway.store.commits import AddCredential, OpenSession
 from tests.session.commands.test_commands import ready, states
 from tests.support.harness import BOOT, Harness, virtual_clock
@@ -80,6 +81,19 @@ async def test_what_the_disk_delays_beyond_its_deadline_is_not_sent(
         await charger.hears_nothing(60)
         assert (await result()).state is CommandState.OUTCOME_UNKNOWN
         assert states(harness) == ["queued", "sent", "outcome_unknown"]
+
+
+async def test_a_caller_waits_for_the_disk_no_longer_than_a_little_beyond_its_deadline(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Its answer is to arrive in time; it says what holds whatever becomes of the commits."""
+    async with ready(harness) as (_, asked):
+        harness.journal.stall_seconds = 50
+        began = trio.current_time()
+        outcome = await asked.ask(Reset(ResetType.HARD), seconds=2)()
+        assert trio.current_time() - began == pytest.approx(2 + ANSWER_SECONDS)
+        assert outcome.state is CommandState.OUTCOME_UNKNOWN
+        harness.journal.stall_seconds = 0
 
 
 async def test_a_command_whose_deadline_has_passed_is_not_sent(harness: Harness, autojump_clock: MockClock) -> None:
@@ -419,3 +433,19 @@ async def test_a_request_repeated_after_a_late_answer_returns_that_answer(
             StatusAnswer("Accepted"),
         )
         await charger.hears_nothing(60)
+
+
+async def test_an_answer_that_came_before_a_newer_connection_is_recorded_before_it_takes_over(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """However long the disk takes: the command has its answer, and no unknown outcome."""
+    async with ready(harness) as (charger, asked):
+        outcome = asked.ask(ClearCache())
+        message_id, _, _ = await charger.next_call("ClearCache")
+        harness.journal.stall_seconds = 0.5
+        await charger.answer(message_id, {"status": "Accepted"})
+        async with harness.connected():
+            assert (await outcome()).state is CommandState.ANSWERED
+            harness.journal.stall_seconds = 0
+        charger.gone = True
+    assert states(harness) == ["queued", "sent", "answered"]

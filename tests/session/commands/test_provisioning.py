@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from gateway.domain import events as e
 from gateway.domain.records import AppliedConfiguration
 from gateway.domain.state import ChargePointState
-from gateway.domain.values import Registration, Switch
+from gateway.domain.values import Registration
 from gateway.session.commands.provisioning import (
     MAX_ATTEMPTS,
     MAX_COUNTED,
@@ -43,6 +43,14 @@ async def configure(charger: ScriptedCharger, *answers: str) -> list[tuple[str, 
         asked.append((payload["key"], payload["value"]))
         await charger.answer(message_id, {"status": answer})
     return asked
+
+
+async def look(charger: ScriptedCharger, key: str, value: str | None) -> None:
+    """Answer a GetConfiguration of a key; None: it is unknown."""
+    message_id, _, payload = await charger.next_call("GetConfiguration")
+    assert payload == {"key": [key]}
+    known = {"configurationKey": [{"key": key, "readonly": False, "value": value}]}
+    await charger.answer(message_id, {"unknownKey": [key]} if value is None else known)
 
 
 def outcomes(harness: Harness) -> list[tuple[str, str, str]]:
@@ -102,7 +110,7 @@ async def test_other_firmware_is_asked_again(wanting: Harness, autojump_clock: M
 async def test_a_charger_that_did_not_answer_is_asked_at_its_next_boot(
     wanting: Harness, autojump_clock: MockClock
 ) -> None:
-    """No answer is no outcome: it is recorded as such, and asked again."""
+    """No answer is no outcome: it is recorded as such, and asked again after a look."""
     wanting.boot_configuration = DESIRED[1:]
     wanting.add_charge_point()
     async with wanting.connected() as charger:
@@ -112,7 +120,73 @@ async def test_a_charger_that_did_not_answer_is_asked_at_its_next_boot(
     assert outcomes(wanting) == [("MeterValueSampleInterval", "60", "Error:NoAnswer")]
     async with wanting.connected() as charger:
         await boot(charger)
-        await configure(charger, "Accepted")
+        await look(charger, "MeterValueSampleInterval", "900")
+        assert await configure(charger, "Accepted") == [("MeterValueSampleInterval", "60")]
+        await charger.hears_nothing(1)
+    assert outcomes(wanting)[1:] == [("MeterValueSampleInterval", "60", "Accepted")]
+
+
+@pytest.mark.parametrize("lost", ["link", "answer", "error"])
+async def test_a_value_that_is_there_already_is_not_set_again(
+    wanting: Harness, autojump_clock: MockClock, lost: str
+) -> None:
+    """After an unknown outcome the charger is looked at first: some write each setting to flash, or boot for it. Keys
+    compare without regard to case, and a later boot asks nothing more."""
+    wanting.boot_configuration = DESIRED[1:]
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        message_id, *_ = await charger.next_call("ChangeConfiguration")
+        if lost == "link":
+            await charger.lose_link()
+        elif lost == "answer":
+            await charger.hears_nothing(wanting.limits.call_timeout + 1)
+        else:
+            await charger.send(4, message_id, "InternalError", "", {})
+            await charger.hears_nothing(1)
+    async with wanting.connected() as charger:
+        await boot(charger)
+        message_id, _, payload = await charger.next_call("GetConfiguration")
+        assert payload == {"key": ["MeterValueSampleInterval"]}
+        held = {"key": "METERVALUESAMPLEINTERVAL", "readonly": False, "value": "60"}
+        await charger.answer(message_id, {"configurationKey": [held]})
+        await charger.hears_nothing(100)
+    assert outcomes(wanting)[-1] == ("MeterValueSampleInterval", "60", "Found")
+    (shown,) = wanting.charge_point().boot_configuration
+    assert (shown.status, shown.attempts) == ("Found", 2)
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await charger.hears_nothing(100)
+
+
+@pytest.mark.parametrize("answer", ["unknown", "error", "silence"])
+async def test_a_look_that_shows_no_such_value_is_followed_by_the_setting_unless_nothing_is_answered(
+    wanting: Harness, autojump_clock: MockClock, answer: str
+) -> None:
+    """The look and the setting are one attempt; a charger that does not answer is left alone until its next boot."""
+    wanting.boot_configuration = DESIRED[1:]
+    wanting.add_charge_point()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        await charger.next_call("ChangeConfiguration")
+        await charger.lose_link()
+    async with wanting.connected() as charger:
+        await boot(charger)
+        if answer == "unknown":
+            await look(charger, "MeterValueSampleInterval", None)
+        else:
+            message_id, *_ = await charger.next_call("GetConfiguration")
+            if answer == "error":
+                await charger.send(4, message_id, "NotImplemented", "", {})
+            else:
+                await charger.hears_nothing(wanting.limits.call_timeout + 1)
+        if answer != "silence":
+            await configure(charger, "Accepted")
+        await charger.hears_nothing(10)
+    expected = "Error:NoAnswer" if answer == "silence" else "Accepted"
+    assert outcomes(wanting) == [("MeterValueSampleInterval", "60", expected)]
+    (shown,) = wanting.charge_point().boot_configuration
+    assert shown.attempts == 2
 
 
 async def test_a_charger_that_reconnects_without_a_boot_is_asked_for_its_status(
@@ -172,7 +246,7 @@ async def test_a_charger_that_drops_the_link_on_a_request_is_asked_a_few_times_a
         async with wanting.connected() as charger:
             await boot(charger)
             if attempt <= MAX_ATTEMPTS:
-                await charger.next_call("ChangeConfiguration")
+                await charger.next_call("ChangeConfiguration" if attempt == 1 else "GetConfiguration")
                 await charger.lose_link()
             else:
                 await charger.hears_nothing(100)
@@ -192,9 +266,11 @@ async def test_whichever_way_a_key_fails_it_is_given_up(
     """A CALLERROR, no answer, a lost link."""
     wanting.boot_configuration = DESIRED[1:]
     wanting.add_charge_point()
-    for _ in range(MAX_ATTEMPTS):
+    for attempt in range(MAX_ATTEMPTS):
         async with wanting.connected() as charger:
             await boot(charger)
+            if attempt:
+                await look(charger, "MeterValueSampleInterval", "900")
             message_id, *_ = await charger.next_call("ChangeConfiguration")
             if failure == "error":
                 await charger.send(4, message_id, "InternalError", "", {})
@@ -273,15 +349,15 @@ def test_failed_triggers_are_counted_of_so_many_charge_points_and_no_more() -> N
     assert not triggers.begin("CP0")
 
 
-@pytest.mark.parametrize("own", [Switch.OFF, Switch.DEFAULT])
+@pytest.mark.parametrize("own", [False, None])
 async def test_own_requests_can_be_turned_off_for_one_and_for_all(
-    wanting: Harness, autojump_clock: MockClock, own: Switch
+    wanting: Harness, autojump_clock: MockClock, own: bool | None
 ) -> None:
     """A certification run needs that."""
-    if own is Switch.DEFAULT:
+    if own is None:
         wanting.asks_nothing()
     wanting.add_charge_point()
-    await wanting.journal.commit(UpdateChargePoint("CP1", virtual_clock(), own_requests=own))
+    await wanting.journal.commit(UpdateChargePoint("CP1", virtual_clock(), quirks={"own_requests": own}))
     async with wanting.connected() as charger:
         await boot(charger)
         await charger.hears_nothing(100)
@@ -296,7 +372,7 @@ async def test_own_requests_can_be_left_on_for_one_where_they_are_off_for_all(
     """The decision for one counts."""
     wanting.asks_nothing()
     wanting.add_charge_point()
-    await wanting.journal.commit(UpdateChargePoint("CP1", virtual_clock(), own_requests=Switch.ON))
+    await wanting.journal.commit(UpdateChargePoint("CP1", virtual_clock(), quirks={"own_requests": True}))
     async with wanting.connected() as charger:
         await boot(charger)
         await configure(charger, "Accepted", "Accepted")

@@ -176,10 +176,14 @@ def test_the_end_of_a_session_is_one_of_four_events_for_its_commands() -> None:
     assert {ending_of(each) for each in ("replaced", "closed", "internal-error", "")} == {CommandEvent.DISCONNECTED}
 
 
+ELSEWHERE = {CommandEvent.RESTARTED, CommandEvent.TOO_MANY_KEYS, CommandEvent.TRANSACTION_OPEN}
+"""Of no session; of a command that brings a key (tests/session/test_key_rotation.py); and of a reset that spares
+transactions (tests/session/test_rotation_reset.py)."""
+
 SESSION = [
     (state, event)
     for state, event in product(CommandState, CommandEvent)
-    if event is not CommandEvent.RESTARTED and (event in TRANSITIONS[state] or event in ENDS)
+    if event not in ELSEWHERE and (event in TRANSITIONS[state] or event in ENDS)
 ]
 
 

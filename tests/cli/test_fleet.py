@@ -1,0 +1,174 @@
+"""`gateway fleet`: what is asked for, how a job is followed, and how its end ends the command."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import grpc
+import pytest
+
+from gateway.api.v1 import fleet_pb2 as pb
+from gateway.api.v1.charge_point_pb2 import ChargePoint, ChargerCertificate, ListChargePointsResponse
+from gateway.cli.exit_codes import ExitCode
+from tests.cli.fakes import Failure, at
+
+T0 = at("2024-05-01T10:00:00Z")
+
+
+def job(end: str = "UNSPECIFIED", **counts: int) -> pb.FleetJob:
+    return pb.FleetJob(
+        fleet_job_id="fleet_1",
+        kind=6,
+        pace=pb.FleetPace(per_minute=60, at_once=20),
+        create_time=T0,
+        end=pb.FleetEnd.Value(f"FLEET_END_{end}"),
+        counts=[
+            pb.FleetCount(outcome=pb.FleetOutcome.Value(f"FLEET_OUTCOME_{name}"), count=count)
+            for name, count in counts.items()
+        ],
+    )
+
+
+def follows(fake, *jobs: pb.FleetJob) -> None:
+    fake.answers["RotateAuthorizationKeys"] = pb.RotateAuthorizationKeysResponse(fleet_job=jobs[0])
+    fake.answers["GetFleetJob"] = pb.GetFleetJobResponse(fleet_job=jobs[0])
+    fake.answers["WatchFleetJob"] = [pb.WatchFleetJobResponse(fleet_job=each) for each in jobs]
+
+
+def test_keys_of_a_fleet_are_rotated_and_followed(fake, run):
+    """Progress on standard error, the end on standard output; the request says of which, and how fast."""
+    follows(fake, job(WAITING=2), job(WAITING=1, UNDER_WAY=1), job("DONE", DONE=2))
+    result = run("fleet", "rotate-keys", "--label", "site=north", "--per-minute", 30, "--at-once", 5, "--reset")
+    assert (result.exit_code, result.stdout) == (0, "fleet_1: done: 2 done\n")
+    assert "1 waiting, 1 under way" in result.stderr
+    (request,) = fake.asked("RotateAuthorizationKeys")
+    assert (dict(request.selection.labels), request.selection.every) == ({"site": "north"}, False)
+    assert (request.pace.per_minute, request.pace.at_once) == (30, 5)
+    assert (request.reset, request.insist) == (True, False)
+    assert request.request_id
+
+
+@pytest.mark.parametrize("end", ["DONE", "CANCELLED", "EXPIRED"])
+def test_an_end_without_all_done_is_a_failure(fake, run, end):
+    """With the counts; as JSON, too."""
+    follows(fake, job(end, DONE=1, REFUSED=2))
+    result = run("fleet", "rotate-keys", "--every")
+    assert result.exit_code == 1
+    assert f"fleet_1: {end.lower()}: 1 done, 2 refused" in result.stderr
+    result = run("fleet", "watch", "fleet_1", "--json")
+    assert json.loads(result.stdout)["fleet_job_id"] == "fleet_1"
+    assert json.loads(result.stderr)["error"]["reason"] == end
+
+
+def test_a_job_that_is_not_waited_for_is_named(fake, run):
+    follows(fake, job(WAITING=2))
+    result = run("fleet", "rotate-keys", "--charger", "A", "--charger", "B", "--no-wait")
+    assert result.exit_code == 0
+    assert "gateway fleet watch fleet_1 follows it" in result.stderr
+    assert list(fake.asked("RotateAuthorizationKeys")[0].selection.charge_points) == ["A", "B"]
+
+
+def test_jobs_are_listed_shown_and_cancelled(fake, run):
+    """With what has become of their chargers."""
+    fake.answers["ListFleetJobs"] = pb.ListFleetJobsResponse(fleet_jobs=[job(WAITING=1, DONE=3)])
+    _, line = run("fleet", "list").stdout.splitlines()
+    assert "rotate authorization key" in line
+    assert "running" in line
+    assert "1 waiting, 3 done" in line
+    follows(fake, job(WAITING=1))
+    assert "60 a minute, 20 at once" in run("fleet", "show", "fleet_1").stdout
+    fake.answers["CancelFleetJob"] = pb.CancelFleetJobResponse(fleet_job=job(NOT_BEGUN=1))
+    assert run("fleet", "cancel", "fleet_1").stdout == "fleet_1 begins nothing more: 1 not begun\n"
+    item = pb.FleetJobItem(charge_point="A", outcome=pb.FLEET_OUTCOME_REFUSED, operation_id="op_1", reason="Rejected")
+    fake.answers["ListFleetJobItems"] = pb.ListFleetJobItemsResponse(items=[item])
+    _, line = run("fleet", "items", "fleet_1", "--outcome", "refused").stdout.splitlines()
+    assert line.split() == ["A", "refused", "Rejected", "op_1"]
+    (request,) = fake.asked("ListFleetJobItems")
+    assert request.outcome == pb.FLEET_OUTCOME_REFUSED
+
+
+def test_certificates_that_end_soon_are_renewed(fake, run):
+    """Those that end within the days, and those that have ended; where there are none, no job is made."""
+    now = datetime.now(UTC)
+    ends = {"A": now + timedelta(days=29), "B": now + timedelta(days=31), "C": now - timedelta(days=1), "D": None}
+    page = [
+        ChargePoint(
+            identity=name, certificate=None if end is None else ChargerCertificate(serial_number="1", expire_time=end)
+        )
+        for name, end in ends.items()
+    ]
+    fake.answers["ListChargePoints"] = ListChargePointsResponse(charge_points=page)
+    follows(fake, job("DONE", DONE=2))
+    fake.answers["RenewCertificates"] = pb.RenewCertificatesResponse(fleet_job=job(WAITING=2))
+    result = run("fleet", "renew-certificates", "--expiring-within", 30, "--label", "site=north", "--per-minute", 5)
+    assert result.exit_code == 0, result.output
+    (request,) = fake.asked("RenewCertificates")
+    assert list(request.selection.charge_points) == ["A", "C"]
+    assert request.pace.per_minute == 5
+    assert dict(fake.asked("ListChargePoints")[0].labels) == {"site": "north"}
+    fake.answers["ListChargePoints"] = ListChargePointsResponse(charge_points=page[3:])
+    result = run("fleet", "renew-certificates", "--expiring-within", 30)
+    assert result.exit_code == 0
+    assert "no charger's certificate ends within 30 days" in result.stderr
+    assert run("fleet", "renew-certificates", "--every", "--no-wait").exit_code == 0
+    assert fake.asked("RenewCertificates")[-1].selection.every
+    assert run("fleet", "renew-certificates", "--every", "--expiring-within", 1).exit_code == 2
+
+
+def test_a_watch_that_breaks_says_that_the_job_goes_on(fake, run):
+    """With the command that follows it, and the exit code of what is not known."""
+    follows(fake, job(WAITING=2))
+    fake.answers["WatchFleetJob"] = [
+        pb.WatchFleetJobResponse(fleet_job=job(WAITING=1, DONE=1)),
+        Failure(grpc.StatusCode.UNAVAILABLE, "gone"),
+    ]
+    result = run("fleet", "watch", "fleet_1")
+    assert result.exit_code == ExitCode.OUTCOME_UNKNOWN
+    assert "1 waiting, 1 done" in result.stderr
+    assert "broke (UNAVAILABLE); it goes on; gateway fleet watch fleet_1 follows it" in result.stderr
+
+
+def test_certificates_are_renewed_and_followed(fake, run):
+    """Of all, or without waiting for it."""
+    follows(fake, job(WAITING=1), job("DONE", DONE=1))
+    fake.answers["RenewCertificates"] = pb.RenewCertificatesResponse(fleet_job=job(WAITING=1))
+    result = run("fleet", "renew-certificates", "--every")
+    assert (result.exit_code, result.stdout) == (0, "fleet_1: done: 1 done\n")
+    result = run("fleet", "renew-certificates", "--every", "--no-wait")
+    assert "gateway fleet watch fleet_1 follows it" in result.stderr
+    assert len(fake.asked("WatchFleetJob")) == 1
+
+
+def test_jobs_are_printed_as_json(fake, run):
+    """Each subcommand; a job that was not waited for names no other command."""
+    follows(fake, job("DONE", DONE=3))
+    fake.answers["RenewCertificates"] = pb.RenewCertificatesResponse(fleet_job=job(WAITING=3))
+    fake.answers["ListFleetJobs"] = pb.ListFleetJobsResponse(fleet_jobs=[job(DONE=3)])
+    fake.answers["CancelFleetJob"] = pb.CancelFleetJobResponse(fleet_job=job(NOT_BEGUN=1))
+    item = pb.FleetJobItem(charge_point="A", outcome=pb.FLEET_OUTCOME_DONE)
+    fake.answers["ListFleetJobItems"] = pb.ListFleetJobItemsResponse(items=[item])
+    for arguments in (
+        ("rotate-keys", "--every", "--no-wait"),
+        ("renew-certificates", "--every", "--no-wait"),
+        ("watch", "fleet_1"),
+        ("show", "fleet_1"),
+        ("cancel", "fleet_1"),
+    ):
+        result = run("fleet", *arguments, "--json")
+        assert (result.exit_code, result.stderr) == (0, ""), arguments
+        assert json.loads(result.stdout)["fleet_job_id"] == "fleet_1"
+    (listed,) = json.loads(run("fleet", "list", "--json").stdout)
+    assert listed["fleet_job_id"] == "fleet_1"
+    (found,) = json.loads(run("fleet", "items", "fleet_1", "--json").stdout)
+    assert found["charge_point"] == "A"
+
+
+def test_a_list_of_chargers_that_was_cut_says_so(fake, run):
+    """And a job that is being cancelled is shown as that."""
+    items = [pb.FleetJobItem(charge_point=name, outcome=pb.FLEET_OUTCOME_DONE) for name in "AB"]
+    fake.answers["ListFleetJobItems"] = pb.ListFleetJobItemsResponse(items=items)
+    result = run("fleet", "items", "fleet_1", "--limit", 1)
+    assert "the first 1; --limit for more" in result.stderr
+    ending = job(UNDER_WAY=1)
+    ending.cancel_time.CopyFrom(T0)
+    fake.answers["GetFleetJob"] = pb.GetFleetJobResponse(fleet_job=ending)
+    assert "being cancelled" in run("fleet", "show", "fleet_1").stdout

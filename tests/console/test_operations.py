@@ -1,0 +1,146 @@
+"""The page of operations, jobs, certificates, and stops that belong to no session."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+import trio
+
+from gateway.api.v1.charge_point_pb2 import ChargePoint, CreateChargePointRequest
+from gateway.api.v1.diagnostics_pb2 import GetGatewayStatusRequest
+from gateway.api.v1.fleet_pb2 import CancelFleetJobRequest, ChargePointSelection, RotateAuthorizationKeysRequest
+from gateway.console import overview_pages
+from gateway.domain.callers import Role
+from gateway.domain.events import CertificateExpiring, CertificateInstalled, TransactionOrphaned, TransactionStarted
+from gateway.domain.values import ConnectorAddress
+from tests.console.conftest import Stage
+from tests.console.test_signing_in import served, sign_in
+from tests.console.visitor import Visitor
+from tests.control.test_authentication import required, serving
+
+ONE, TWO = ConnectorAddress(1, 1), ConnectorAddress(2, 1)
+
+STOP = {"transactionId": 77, "meterStop": 900, "timestamp": "2026-03-01T12:30:00Z", "idTag": "TAG", "reason": "Local"}
+
+
+async def as_operator(tmp_path: Path, prepare: Any, act: Callable[[Any, Any, Any], None], role: Role) -> None:
+    """Sign in with a role on a gateway that requires callers, and act."""
+    async with required(tmp_path) as (gateway, tokens):
+        await prepare(gateway)
+
+        def acting() -> None:
+            with served(gateway) as made:
+                visitor = made()
+                sign_in(visitor, tokens[role])
+                act(visitor, gateway, tokens)
+
+        await trio.to_thread.run_sync(acting)
+
+
+async def test_certificates_near_their_end_are_listed(tmp_path: Path) -> None:
+    """But those that have been renewed since."""
+    until = datetime.now(UTC) + timedelta(days=3)
+
+    async def prepare(gateway: Any) -> None:
+        for name in ("NEAR", "OVER", "RENEWED"):
+            epoch = await gateway.charge_point(name)
+            await gateway.append(name, epoch, CertificateExpiring("0A", until, name == "OVER"))
+            if name == "RENEWED":
+                await gateway.append(name, epoch, CertificateInstalled("0B", until, ""))
+
+    def act(visitor: Any, gateway: Any, tokens: Any) -> None:
+        page = visitor.get("/operations/certificates")
+        assert re.search(r"NEAR\s+ends", page.words)
+        assert re.search(r"OVER\s+has ended", page.words)
+        assert "RENEWED" not in page.words
+        with serving(gateway, tokens[Role.READ]) as client:
+            ends = monotonic() + 5  # seconds: a watch that nothing ends goes on for longer
+            while client.diagnostics.GetGatewayStatus(GetGatewayStatusRequest(), timeout=10).status.watcher_count:
+                assert monotonic() < ends, "the look left a watch behind"
+        assert "Look for them" in visitor.get("/operations").words
+
+    await as_operator(tmp_path, prepare, act, Role.READ)
+
+
+async def test_a_job_over_the_fleet_is_shown_with_its_progress(tmp_path: Path) -> None:
+    """Live until it has ended; with each of its charge points."""
+
+    async def prepare(gateway: Any) -> None:
+        await gateway.charge_point("CP1")
+
+    def act(visitor: Any, gateway: Any, tokens: Any) -> None:
+        with serving(gateway, tokens[Role.ADMINISTER]) as client:
+            request = RotateAuthorizationKeysRequest(request_id="r", selection=ChargePointSelection(every=True))
+            job = client.fleet.RotateAuthorizationKeys(request, timeout=10).fleet_job.fleet_job_id
+            assert "rotate authorization key" in visitor.get("/operations").words
+            page = visitor.get(f"/jobs/{job}")
+            assert re.search(r"CP1\s+waiting", page.words)
+            with visitor.stream(f"/jobs/{job}/live") as stream:
+                shown, _ = stream.next("fragments")
+                assert "0 of 1" in shown["progress"]
+                client.fleet.CancelFleetJob(CancelFleetJobRequest(fleet_job_id=job), timeout=10)
+                assert "caller" not in shown
+
+    await as_operator(tmp_path, prepare, act, Role.ADMINISTER)
+
+
+async def test_a_past_that_takes_too_long_ends_the_look_for_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page says what was found by then, and no error."""
+    monkeypatch.setattr(overview_pages, "CERTIFICATE_SECONDS", 0.0)
+
+    async def prepare(gateway: Any) -> None:
+        await gateway.charge_point("CP1")
+
+    def act(visitor: Any, gateway: Any, tokens: Any) -> None:
+        page = visitor.get("/operations/certificates")
+        assert (page.status, page.words) == (200, "There is none.")
+
+    await as_operator(tmp_path, prepare, act, Role.READ)
+
+
+def test_a_job_is_followed_to_its_end(stage: Stage, visitor: Visitor) -> None:
+    """Here by cancelling it, for its charge point never comes."""
+    stage.gateway.charge_points.CreateChargePoint(
+        CreateChargePointRequest(charge_point=ChargePoint(identity="SHELF")), timeout=10
+    )
+    selection = ChargePointSelection(charge_points=["SHELF"])
+    made = stage.gateway.fleet.RotateAuthorizationKeys(
+        RotateAuthorizationKeysRequest(request_id="shelf", selection=selection), timeout=10
+    )
+    job = made.fleet_job.fleet_job_id
+    with visitor.stream(f"/jobs/{job}/live") as stream:
+        stream.next("fragments", lambda each: "0 of 1" in each["progress"])
+        stage.gateway.fleet.CancelFleetJob(CancelFleetJobRequest(fleet_job_id=job), timeout=10)
+        stream.next("fragments", lambda each: "cancelled" in each["progress"])
+        stream.next("end")
+    assert "cancelled" in visitor.get("/operations").words
+
+
+async def test_a_stop_that_belongs_to_no_session_is_tied_to_one(tmp_path: Path) -> None:
+    """From the list of such stops, with a reason; and never to another one."""
+
+    async def prepare(gateway: Any) -> None:
+        epoch = await gateway.charge_point("CP1")
+        await gateway.append("CP1", epoch, TransactionStarted("tx_1", 1, ONE, "TAG", "Accepted", 100, "key"))
+        await gateway.append("CP1", epoch, TransactionStarted("tx_2", 2, TWO, "TAG", "Accepted", 100, "key2"))
+        await gateway.append("CP1", epoch, TransactionOrphaned(77, "unknown-number", STOP))
+
+    def act(visitor: Any, gateway: Any, tokens: Any) -> None:
+        page = visitor.get("/sessions")
+        assert "unknown number, number 77" in page.words
+        orphan = re.search(r'name="orphan" value="([^"]+)"', page.text)
+        assert orphan is not None
+        form = {"form_token": page.form_token, "orphan": orphan[1], "transaction_id": "tx_1", "reason": "its stop"}
+        tied = visitor.follow(visitor.post("/orphans", form))
+        assert "stopped" in tied.words
+        refused = visitor.post("/orphans", form | {"transaction_id": "tx_2", "request_id": "another"})
+        assert refused.status == 409
+        assert "ORPHAN_ATTRIBUTED" in refused.words
+
+    await as_operator(tmp_path, prepare, act, Role.OPERATE)

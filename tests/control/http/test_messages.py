@@ -1,0 +1,129 @@
+"""Requests as JSON and as query parameters: a message, or a refusal that says why."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.api.v1 import charge_point_pb2, command_pb2, event_pb2, transaction_pb2
+from gateway.control.errors import Failure
+from gateway.control.http.messages import from_json, from_query
+
+LIST = charge_point_pb2.ListChargePointsRequest.DESCRIPTOR
+WATCH = event_pb2.WatchEventsRequest.DESCRIPTOR
+METER = event_pb2.WatchMeterValuesRequest.DESCRIPTOR
+PROFILE = command_pb2.SetChargingProfileRequest.DESCRIPTOR
+LEVEL = {"stackLevel": 2}
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "query", "expected"),
+    [
+        (LIST, "", {}),
+        (LIST, "pageSize=5&page_token=a%2Bb", {"page_size": 5, "page_token": "a+b"}),
+        (LIST, "labels.site=north&labels.a.b=", {"labels": {"site": "north", "a.b": ""}}),
+        (LIST, "view=CHARGE_POINT_VIEW_BASIC", {"view": "CHARGE_POINT_VIEW_BASIC"}),
+        (WATCH, "charge_points=A&charge_points=B&start_at=1", {"charge_points": ["A", "B"], "start_at": 1}),
+        (WATCH, "normalised_readings=true", {"normalised_readings": True}),
+        (WATCH, "resume_token=AAEC%2Fw%3D%3D", {"resume_token": "AAEC/w=="}),
+        (METER, "latest_interval=1.5s", {"latest_interval": "1.5s"}),
+        (
+            PROFILE,
+            "connector.evse=1&chargingProfile.stackLevel=2",
+            {"connector": {"evse": 1}, "charging_profile": {"stackLevel": 2}},
+        ),
+    ],
+)
+def test_parameters_are_fields(descriptor: Any, query: str, expected: dict[str, Any]) -> None:
+    """By either spelling, with dots where there is a message or a map in a field."""
+    found = from_query(descriptor, query)
+    assert found == json_format.ParseDict(expected, type(found)())
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "query", "words"),
+    [
+        (LIST, "colour=red", "there is no field colour"),
+        (LIST, "page_size.x=1", "there is no field page_size.x"),
+        (LIST, "page_size=1&pageSize=2", "given twice"),
+        (LIST, "page_size=many", "page_size"),
+        (LIST, "labels=north", "a map's key has to follow"),
+        (WATCH, "normalised_readings=yes", "expected true or false"),
+        (WATCH, "start_at=NO_SUCH", "NO_SUCH"),
+        (WATCH, "start_at=WATCH_START_NOW&resume_token=AA", "oneof"),
+        (PROFILE, "charging_profile=x", "send it by POST"),
+        (PROFILE, "charging_profile.schedule.periods.limit=1", "send it by POST"),
+        (LIST, "a=%ff", "can't be read"),
+        (LIST, "&".join(["page_size=1"] * 2_000), "the query"),
+        (LIST, ".".join(["a"] * 100) + "=1", "there is no field"),
+    ],
+)
+def test_parameters_that_are_none_are_refused(descriptor: Any, query: str, words: str) -> None:
+    """By their name."""
+    with pytest.raises(Failure, match=words) as caught:
+        from_query(descriptor, query)
+    assert caught.value.reason == "MALFORMED_REQUEST"
+
+
+def is_read_or_refused(read: Callable[..., Message], *given: Any) -> bool:
+    """Return true if a message comes of it that can be sent, or a refusal of few words; raise what else comes."""
+    try:
+        found = read(*given)
+    except Failure as failure:
+        return failure.reason == "MALFORMED_REQUEST" and len(failure.message) < 400
+    return isinstance(found.SerializeToString(), bytes)
+
+
+@given(st.sampled_from([LIST, WATCH, PROFILE]), st.binary(max_size=200))
+@example(PROFILE, b"[" * 50_000)
+@example(PROFILE, b'{"profile":' * 5_000)
+@example(LIST, b'{"filter": "\\ud800"}')
+@example(LIST, b'{"pageSize": 1e400}')
+@example(LIST, b'{"pageSize": NaN}')
+@example(LIST, b'{"labels": {"a": null}}')
+@example(LIST, b'{"labels": {"\\udfff": ""}}')
+@example(METER, b'{"latestInterval": "9e99s"}')
+@example(METER, b"\xef\xbb\xbf{}")
+def test_any_bytes_are_a_message_or_are_refused(descriptor: Any, body: bytes) -> None:
+    """And no other error comes of them."""
+    assert is_read_or_refused(from_json, descriptor, body)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.data())
+def test_any_values_of_fields_are_a_message_or_are_refused(data: Any) -> None:
+    """Also where their names are right."""
+    descriptor = data.draw(st.sampled_from([LIST, WATCH, METER, PROFILE]))
+    names = [field.name for field in descriptor.fields]
+    tree = data.draw(st.dictionaries(st.sampled_from(names), JSON_VALUES, max_size=4))
+    assert is_read_or_refused(from_json, descriptor, json.dumps(tree).encode())
+
+
+NAMES = ("labels", "page_size", "start_at", "charging_profile", "schedule", "periods", "connector", "evse", "x", "")
+PATHS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=4).map(".".join)
+
+
+@given(st.sampled_from([LIST, WATCH, METER, PROFILE]), st.lists(st.tuples(PATHS, st.text(max_size=10)), max_size=4))
+def test_any_parameters_are_a_message_or_are_refused(descriptor: Any, pairs: list[tuple[str, str]]) -> None:
+    """And no other error comes of them."""
+    assert is_read_or_refused(from_query, descriptor, urlencode(pairs, errors="surrogatepass"))
+
+
+@given(st.text(max_size=50))
+def test_any_query_is_a_message_or_is_refused(text: str) -> None:
+    """Whatever is in it."""
+    assert is_read_or_refused(
+        from_query, transaction_pb2.ListTransactionsRequest.DESCRIPTOR, quote(text, safe="&=.%", errors="surrogatepass")
+    )

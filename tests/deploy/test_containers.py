@@ -1,0 +1,89 @@
+"""The image and compose.yaml: what they start, with which rights, and whether the settings in them are good."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from gateway.app.settings import DrainSettings, examine
+from gateway.app.store_lifetime import CLOSE_SECONDS
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_base_of_the_image_is_an_argument() -> None:
+    """For another Python, or a digest; no digest is written by hand."""
+    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["${BASE}", "${BASE}"]
+    assert re.findall(r"^ARG (\S+)", DOCKERFILE, re.MULTILINE) == ["PYTHON=3.11", "BASE=python:${PYTHON}-slim"]
+    assert "sha256:" not in DOCKERFILE.replace("@sha256:<digest>", "")
+
+
+def test_the_image_runs_as_no_root_and_asks_the_gateway_for_its_health() -> None:
+    """With the client that is in it."""
+    instructions = [line.split()[0] for line in DOCKERFILE.splitlines() if re.match(r"[A-Z]+ ", line)]
+    assert instructions.index("USER") < instructions.index("ENTRYPOINT")
+    assert re.search(r"^USER gateway$", DOCKERFILE, re.MULTILINE)
+    assert re.search(r'^HEALTHCHECK .* CMD \["gateway", "health"\]$', DOCKERFILE, re.MULTILINE)
+
+
+def test_files_that_the_image_and_the_services_name_are_there() -> None:
+    """Those that the operator brings are not."""
+    for line in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE):
+        for name in line.split():
+            assert (ROOT / name).exists(), name
+    for service in compose()["services"].values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("./") and not source.endswith("/certs"):
+                assert (ROOT / source).exists(), source
+
+
+def test_volumes_of_the_services_are_declared() -> None:
+    """And mounted paths are absolute."""
+    found = compose()
+    for service in found["services"].values():
+        for volume in service.get("volumes", []):
+            source, target, *_ = volume.split(":")
+            assert target.startswith("/")
+            if not source.startswith("."):
+                assert source in found["volumes"]
+
+
+def test_the_gateway_may_write_to_its_volume_alone_and_is_given_time_to_drain() -> None:
+    """A root that is read-only, no capabilities, no new privileges."""
+    gateway = compose()["services"]["gateway"]
+    assert gateway["read_only"] is True
+    assert gateway["cap_drop"] == ["ALL"]
+    assert gateway["security_opt"] == ["no-new-privileges:true"]
+    assert int(gateway["stop_grace_period"].removesuffix("s")) > DrainSettings().deadline_seconds + CLOSE_SECONDS + 2
+
+
+def test_the_settings_in_compose_are_good() -> None:
+    """Its ports are those that the services name."""
+    settings, problems = examine(ROOT / "deploy" / "compose" / "gateway.toml")
+    assert problems == []
+    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yaml").read_text(encoding="utf-8"))
+    [job] = scraped["scrape_configs"]
+    [targets] = job["static_configs"]
+    assert settings.metrics.host_and_port is not None
+    assert targets["targets"] == [f"gateway:{settings.metrics.host_and_port[1]}"]
+    assert compose()["services"]["gateway"]["ports"] == [f"{settings.listeners[0].port}:{settings.listeners[0].port}"]
+    assert str(settings.store.path).startswith("/var/lib/gateway/")
+
+
+def test_grafana_finds_the_dashboards_where_they_are_mounted() -> None:
+    """And the data source that they are for."""
+    grafana = compose()["services"]["grafana"]
+    provisioning = ROOT / "deploy" / "grafana" / "provisioning"
+    [provider] = yaml.safe_load((provisioning / "dashboards" / "gateway.yaml").read_text())["providers"]
+    assert any(volume.split(":")[1] == provider["options"]["path"] for volume in grafana["volumes"])
+    [source] = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    assert source["type"] == "prometheus"
+    assert source["url"] == "http://prometheus:9090"

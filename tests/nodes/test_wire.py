@@ -1,0 +1,86 @@
+"""Messages between nodes: what goes in comes out, and nothing else is taken."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.cluster import wire
+from gateway.domain.commands import COMMANDS, FieldViolation, RefusalReason, Refused, Reset, ResetType, Unknown
+from gateway.domain.operation_refusals import OperationRefusal, OperationRefused
+from gateway.domain.operations import OperationKind, OperationRequest
+from gateway.domain.security_commands import GetLog
+from gateway.domain.values import ConnectorAddress
+from tests.domain.values import strategy_of
+
+REPLIES = [
+    wire.Recorded(),
+    wire.NotHere(),
+    Refused(RefusalReason.QUEUE_FULL, "full", (FieldViolation("a", "b"),), {"limit": "3"}),
+    OperationRefused(OperationRefusal.OPERATION_OPEN, "open", {"operation_id": "op_1"}),
+    Unknown("r1", "deadline", "no answer"),
+]
+
+
+@pytest.mark.parametrize("cls", COMMANDS.values(), ids=COMMANDS)
+@settings(max_examples=10)
+@given(data=st.data())
+def test_each_command_arrives_as_it_was_sent(cls: Any, data: Any) -> None:
+    """Secrets included: the charger is to be sent them."""
+    call = wire.Call("CP1", 3, "r1", 1.5, "app", data.draw(strategy_of(cls)))
+    assert wire.decode_request(wire.encode_request(call)) == call
+
+
+@given(own=st.none() | strategy_of(GetLog))
+def test_an_operation_arrives_with_its_command(own: Any) -> None:
+    """Which is not a part of what is stored of it."""
+    request = OperationRequest(OperationKind.UPLOAD_LOG, ConnectorAddress(1, 1), own_command=own)
+    asked = wire.Operate("CP1", 3, "r1", 1.5, "", request)
+    arrived = wire.decode_request(wire.encode_request(asked))
+    assert arrived == asked
+    assert isinstance(arrived, wire.Operate)
+    assert arrived.request.own_command == own
+
+
+@pytest.mark.parametrize("reply", REPLIES, ids=lambda each: type(each).__name__)
+def test_each_reply_arrives_as_it_was_sent(reply: Any) -> None:
+    assert wire.decode_reply(wire.encode_reply(reply)) == reply
+
+
+def test_a_message_of_a_later_version_is_refused_with_the_reason() -> None:
+    """And the refusal of a request is none of its replies."""
+    later = orjson.dumps({"v": 2, "call": []})
+    for read in (wire.decode_request, wire.decode_reply):
+        with pytest.raises(wire.Unreadable, match="another version"):
+            read(later)
+    with pytest.raises(wire.Unreadable, match="could not read the request: because"):
+        wire.decode_reply(wire.encode_unreadable("because"))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.just("Reset"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = "identity epoch request_id seconds caller call operate own recorded not_here refused operation_refused unknown"
+FIELDS = st.fixed_dictionaries({"v": st.just(1)}, optional=dict.fromkeys(NAMES.split(), JSON))
+
+
+@given(FIELDS.map(orjson.dumps) | st.binary())
+def test_anything_is_read_or_refused(data: Any) -> None:
+    """By a value or by the documented error, never by another."""
+    for read in (wire.decode_request, wire.decode_reply):
+        try:
+            read(data)
+        except wire.Unreadable:
+            pass
+
+
+@given(st.integers(0, 200))
+def test_a_message_that_was_cut_is_refused(length: int) -> None:
+    data = wire.encode_request(wire.Call("CP1", 3, "r1", 1.5, "app", Reset(ResetType.SOFT)))
+    if length < len(data):
+        with pytest.raises(wire.Unreadable):
+            wire.decode_request(data[:length])

@@ -1,0 +1,126 @@
+"""Fleet jobs, as both stores keep them: created once, items with one outcome, an end, and the operations they began."""
+
+import pytest
+from attrs import evolve
+
+from gateway.domain.events import OperationAccepted, OperationAdvanced, OperationEnded
+from gateway.domain.fleet import MAX_JOBS, MAX_RUNNING, UNDER_WAY, WAITING, FleetEnd, FleetItem, FleetJob, Pace
+from gateway.domain.operations import End, OperationKind, OperationRequest, Stage
+from gateway.store.commits import Done, Exists, GuardFailed, Missing
+from gateway.store.fleet import CancelFleetJob, CreateFleetJob, EndFleetJob, RecordFleetItems
+from gateway.store.postgres import PostgresStore
+from gateway.store.postgres.recovery import recover
+from tests.store.builders import T0, append, at, connect, create, one
+
+KIND = OperationKind.ROTATE_AUTHORIZATION_KEY
+
+
+def job(name: str) -> FleetJob:
+    return FleetJob(f"job_{name}", f"request_{name}", KIND, Pace(60.0, 5), T0, at(3_600), "ops")
+
+
+def begin(store, name: str, *charge_points: str):
+    return one(store, CreateFleetJob(job(name), charge_points))
+
+
+def test_a_job_is_there_with_its_items_once(store):
+    """By its id and by its request id, which is used up."""
+    assert begin(store, "a", "CP2", "CP1", "CP2") == Done()
+    assert begin(store, "a", "CP3") == Exists()
+    made = store.fleet_job("job_a")
+    assert made is not None
+    assert (made.kind, made.pace, made.created_at, made.expires_at, made.caller, made.end, dict(made.counts)) == (
+        *(KIND, Pace(60.0, 5), T0, at(3_600), "ops", None),
+        {WAITING: 2},
+    )
+    assert (made.reset, made.insist) == (False, False)
+    one(store, CreateFleetJob(evolve(job("reset"), reset=True, insist=True), ("CP1",)))
+    resets = store.fleet_job("job_reset")
+    assert resets is not None
+    assert (resets.reset, resets.insist) == (True, True)
+    assert store.fleet_job_by_request("request_a") == made
+    assert [store.fleet_job("job_b"), store.fleet_job_by_request("request_b")] == [None, None]
+    assert store.fleet_items("job_a", "", "", 10) == [FleetItem("CP1"), FleetItem("CP2")]
+
+
+def test_only_so_many_run(store):
+    """One that has ended gives its place to another."""
+    for number in range(MAX_RUNNING):
+        assert begin(store, str(number), "CP1") == Done()
+    assert begin(store, "more", "CP1") == GuardFailed()
+    assert one(store, EndFleetJob("job_0", FleetEnd.DONE, at(9))) == Done()
+    assert begin(store, "more", "CP1") == Done()
+    assert [each.job_id for each in store.fleet_jobs(True)][:2] == ["job_more", f"job_{MAX_RUNNING - 1}"]
+    assert len(store.fleet_jobs(False)) == MAX_RUNNING + 1
+
+
+def test_only_so_many_are_kept(store):
+    """The oldest ones that have ended go, with their items."""
+    for number in range(MAX_JOBS + 2):
+        begin(store, str(number), "CP1")
+        one(store, EndFleetJob(f"job_{number}", FleetEnd.DONE, at(9)))
+    assert len(store.fleet_jobs(False)) in (MAX_JOBS, MAX_JOBS + 1)
+    assert store.fleet_job("job_0") is None
+    assert store.fleet_items("job_0", "", "", 10) == []
+
+
+def test_an_item_keeps_its_outcome(store):
+    """And is found by it, by its state, and page by page."""
+    begin(store, "a", "CP1", "CP2", "CP3")
+    one(store, RecordFleetItems("job_a", (FleetItem("CP1", "op_1", "DONE"), FleetItem("CP2", "op_2"))))
+    one(store, RecordFleetItems("job_a", (FleetItem("CP1", "op_1", "FAILED", "late"), FleetItem("CP4", "op_4"))))
+    assert store.fleet_items("job_a", "DONE", "", 10) == [FleetItem("CP1", "op_1", "DONE")]
+    assert store.fleet_items("job_a", UNDER_WAY, "", 10) == [FleetItem("CP2", "op_2")]
+    assert [each.charge_point for each in store.fleet_items("job_a", "", "CP1", 1)] == ["CP2"]
+    assert [each.charge_point for each in store.open_fleet_items("job_a")] == ["CP2", "CP3"]
+    found = store.fleet_job("job_a")
+    assert found is not None
+    assert dict(found.counts) == {"DONE": 1, UNDER_WAY: 1, WAITING: 1}
+
+
+def test_a_job_is_cancelled_until_it_has_ended(store):
+    """The first time counts; one that is not there is named so."""
+    begin(store, "a", "CP1")
+    assert not store.fleet_job_cancelled("job_a")
+    assert one(store, CancelFleetJob("job_a", at(1), "ops")) == Done()
+    assert one(store, CancelFleetJob("job_a", at(2), "ops")) == Done()
+    assert one(store, CancelFleetJob("job_b", at(1), "ops")) == Missing()
+    one(store, EndFleetJob("job_a", FleetEnd.CANCELLED, at(3)))
+    one(store, EndFleetJob("job_a", FleetEnd.DONE, at(4)))
+    found = store.fleet_job("job_a")
+    assert found is not None
+    assert store.fleet_job_cancelled("job_a")
+    assert (found.cancelled_at, found.end, found.ended_at) == (at(1), FleetEnd.CANCELLED, at(3))
+
+
+def test_the_operations_of_a_job_are_found_by_its_id(store):
+    """With their end, and whether they hold a place: those of charge points that are away hold none."""
+    begin(store, "a", "CP1", "CP2", "CP3")
+    epoch = connect(store, "CP1").epoch
+    create(store, "CP2")
+    create(store, "CP3")
+    asked = OperationRequest(KIND)
+    begun = OperationAccepted("op_1", "job_a", asked, at(60))
+    append(store, begun, OperationAdvanced("op_1", Stage.SENT), epoch=epoch)
+    append(store, OperationAccepted("op_2", "job_a", asked, at(60)), identity="CP2")
+    append(store, OperationEnded("op_2", End.NO_EFFECT, "rejected"), identity="CP2")
+    found = {each.charge_point: each for each in store.fleet_progress("job_a", ["CP1", "CP2", "CP3"])}
+    assert found.keys() == {"CP1", "CP2"}
+    assert (found["CP1"].operation_id, found["CP1"].end, found["CP1"].holds_place) == ("op_1", None, True)
+    assert (found["CP2"].end, found["CP2"].reason, found["CP2"].holds_place) == ("NO_EFFECT", "rejected", False)
+
+
+@pytest.mark.postgres
+def test_a_recovered_database_is_another_store(own_database):
+    """Tokens of before are refused by its id, and epochs keep clear of those that were given out."""
+    store = PostgresStore(own_database, clock=lambda: T0, durability=None)
+    before, epoch = store.store_id, connect(store).epoch
+    store.close()
+    done = recover(own_database)
+    assert done.old_id == before
+    store = PostgresStore(own_database, clock=lambda: T0, durability=None)
+    try:
+        assert store.store_id == done.store_id != before
+        assert connect(store, seconds=9).epoch > epoch + 1_000
+    finally:
+        store.close()

@@ -1,0 +1,132 @@
+"""Upkeep of the store on PostgreSQL: partitions of the history, and the look at a server's promises."""
+
+import time
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+
+from gateway.errors import StoreError
+from gateway.store.postgres import Durability, PostgresStore, server_look
+from gateway.store.postgres.connection import Connection
+from gateway.store.postgres.examination import faults
+from gateway.store.postgres.partitions import AHEAD, NARROWEST, Partitions
+from gateway.store.postgres.server_look import look
+from tests.store.builders import at
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def cx(own_database):
+    PostgresStore(own_database, durability=None).close()
+    cx = Connection(own_database)
+    yield cx
+    cx.close()
+
+
+def bounds(cx) -> list[int]:
+    return [int(bound) for (bound,) in cx.rows("SELECT bound FROM event_partition ORDER BY bound")]
+
+
+def attached(cx) -> int:
+    (number,) = cx.one("SELECT count(*) FROM pg_inherits WHERE inhparent = 'event'::regclass")
+    return int(number)
+
+
+def test_partitions_are_made_ahead_and_those_below_the_floor_are_dropped(cx):
+    """Each with its table. What lies above the floor stays."""
+    partitions = Partitions()
+    partitions.maintain(cx, at(0))
+    made = bounds(cx)
+    assert len(made) == attached(cx) == AHEAD + 1
+    assert {upper - lower for lower, upper in pairwise(made)} == {NARROWEST}
+    assert not partitions.due(0, made[0] - 2)
+    assert partitions.due(0, made[0] - 1)
+    cx.send("UPDATE meta SET floor = $1", made[0] - 1)
+    cx.sync()
+    partitions.maintain(cx, at(9))
+    assert bounds(cx) == made[1:]
+    assert attached(cx) == len(made) - 1
+
+
+def test_a_partition_that_is_being_read_is_dropped_later(cx, own_database, monkeypatch):
+    """The writer waits for a read only so long."""
+    monkeypatch.setattr("gateway.store.postgres.partitions.LOCK_TIMEOUT", "20ms")
+    partitions = Partitions()
+    partitions.maintain(cx, at(0))
+    made = bounds(cx)
+    cx.send("UPDATE meta SET floor = $1", made[0] - 1)
+    cx.sync()
+    reader = Connection(own_database)
+    try:
+        reader.run("BEGIN")
+        reader.rows("SELECT count(*) FROM event")
+        partitions.maintain(cx, at(9))
+        assert bounds(cx) == made
+    finally:
+        reader.close()
+    partitions.maintain(cx, at(9))
+    assert bounds(cx) == made[1:]
+
+
+def test_a_server_that_keeps_no_promise_is_named_by_each_reason(server, own_database):
+    """The one of these tests is quick, and keeps nothing."""
+    found = "\n".join(faults(own_database, "", Durability.REPLICATED))
+    for words in ("fsync is off", "full_page_writes is off", "synchronous_commit is off", "synchronous_standby_names"):
+        assert words in found
+    assert "synchronous_standby_names" not in "\n".join(faults(own_database, "", Durability.LOCAL))
+
+
+def test_a_server_that_can_not_be_reached_is_a_fault_too(tmp_path):
+    """By name, without a password."""
+    [fault] = faults(f"postgresql:///nothing?host={tmp_path}", "secret", Durability.LOCAL)
+    assert "can't be reached" in fault
+    assert "secret" not in fault
+
+
+# --- the look of `gateway doctor` -------------------------------------------------------------------------------
+
+
+def now():
+    return datetime.now(UTC)
+
+
+def test_a_server_is_looked_at_without_privileges(own_database):
+    """Its version, room, clock and commits; what is left behind there is seen."""
+    found = look(own_database, "", now, time.monotonic, 3)
+    assert (found.tables, found.standby, found.wants_standby, found.local) == (False, False, False, True)
+    assert found.room > 0
+    assert found.size_bytes > 0
+    assert len(found.commits) == 3
+    assert not found.waited
+    assert abs(found.clock_ahead) <= found.clock_doubt + 1
+    PostgresStore(own_database, durability=None).close()
+    cx = Connection(own_database)
+    try:
+        cx.run("BEGIN")
+        cx.run("CREATE TABLE unfinished (n int)")
+        again = look(own_database, "", now, time.monotonic, 0)
+    finally:
+        cx.close()
+    assert again.tables
+    assert again.oldest_seconds is not None
+
+
+def test_a_later_schema_or_another_program_s_tables_are_no_matter_of_the_look(own_database):
+    """The check of the settings names them."""
+    cx = Connection(own_database)
+    try:
+        cx.run("CREATE TABLE others (n int)")
+    finally:
+        cx.close()
+    assert look(own_database, "", now, time.monotonic, 0).tables
+
+
+def test_a_server_that_can_not_be_looked_at_is_named(own_database, monkeypatch, tmp_path):
+    """One that is away, and one that refuses."""
+    with pytest.raises(StoreError, match="can't be reached"):
+        look(f"postgresql:///nothing?host={tmp_path}", "secret", now, time.monotonic, 0)
+    monkeypatch.setattr(server_look, "_FACTS", "SELECT of nothing")
+    with pytest.raises(StoreError, match="can't be looked at"):
+        look(own_database, "", now, time.monotonic, 0)

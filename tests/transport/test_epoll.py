@@ -1,0 +1,272 @@
+"""Looking at sockets: at once where little comes, together where much does, and never in a command's way."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+from attrs import define
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from gateway.transport.epoll import (
+    BUSY_PER_SECOND,
+    COMPANY,
+    COMPANY_PER_SECOND,
+    EVENTS_AT_ONCE,
+    LOOK_SECONDS,
+    MEASURED_SECONDS,
+    Epoll,
+    Looks,
+)
+from gateway.transport.socket_stream import SocketStream
+from tests.support.frames import head
+from tests.transport.ends import RawClient, ping, serve_upgrade, server_end
+
+EARLY = 0.01
+"""Seconds before the end of a second that is measured."""
+
+
+def found(*sockets: int) -> list[tuple[int, int]]:
+    return [(fd, 1) for fd in sockets]
+
+
+def crowded(looks: Looks, begin: float = 0.0, per_second: float = 2 * COMPANY_PER_SECOND) -> float:
+    """Have messages of two chargers come at that rate until it is known; the time then."""
+    step, now = 1 / per_second, begin
+    for number in range(int(MEASURED_SECONDS * per_second) + 2):
+        now = begin + number * step
+        looks.next_look(now, found(number % 2))
+    return now
+
+
+def test_what_comes_seldom_waits_for_nothing() -> None:
+    """Just below the rate at which any would come meanwhile."""
+    looks = Looks(0.0)
+    now = crowded(looks, per_second=0.95 * COMPANY_PER_SECOND)
+    assert looks.next_look(now + 0.001, found(1)) == 0.0
+
+
+def test_what_comes_often_is_looked_at_together() -> None:
+    """So long after the look before, however many it found; a look that finds nothing waits for what comes."""
+    looks = Looks(0.0)
+    now = crowded(looks) + 0.001
+    assert looks.next_look(now, found(1)) == now + LOOK_SECONDS
+    assert looks.next_look(now, found(*range(EVENTS_AT_ONCE - 1))) == now + LOOK_SECONDS
+    assert looks.next_look(now, []) == 0.0
+
+
+def test_no_more_company_is_waited_for_than_pays() -> None:
+    """Looks come as close together as messages do: the loop is held up for a few of them at a time."""
+    looks = Looks(0.0)
+    now = crowded(looks, per_second=0.9 * BUSY_PER_SECOND) + 0.0001
+    due = looks.next_look(now, found(1))
+    assert due == pytest.approx(now + COMPANY / (0.9 * BUSY_PER_SECOND), abs=LOOK_SECONDS / 40)
+    assert due < now + LOOK_SECONDS
+
+
+def test_under_full_load_nothing_waits() -> None:
+    """There is company by then, and commands come between."""
+    looks = Looks(0.0)
+    now = crowded(looks, per_second=1.1 * BUSY_PER_SECOND) + 0.0001
+    assert looks.next_look(now, found(1)) == 0.0
+
+
+def test_more_than_one_look_finds_is_looked_at_at_once() -> None:
+    """There is work: nothing is to be waited for."""
+    looks = Looks(0.0)
+    now = crowded(looks)
+    assert looks.next_look(now, found(*range(EVENTS_AT_ONCE))) == 0.0
+
+
+def test_a_burst_waits_for_nothing() -> None:
+    """A rate is known when it has lasted."""
+    looks = Looks(0.0)
+    for number in range(1_000):
+        assert looks.next_look(MEASURED_SECONDS - EARLY, found(number % 2)) == 0.0
+
+
+def test_after_a_quiet_time_nothing_waits() -> None:
+    """The first message of a morning is alone."""
+    looks = Looks(0.0)
+    now = crowded(looks) + 60
+    assert looks.next_look(now, found(1)) == 0.0
+
+
+def test_one_charger_alone_has_no_company() -> None:
+    """One that sends what it has kept, each message upon the answer to the last, is not slowed."""
+    looks, now = Looks(0.0), 0.0
+    for _ in range(2_000):
+        now += 0.001
+        assert looks.next_look(now, found(7)) == 0.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 2), st.integers(0, EVENTS_AT_ONCE)), max_size=200))
+def test_nothing_ever_waits_longer_than_the_time_between_two_looks(steps: list[tuple[float, int]]) -> None:
+    """Whatever comes, and however late the loop is."""
+    looks, now = Looks(0.0), 0.0
+    for step, count in steps:
+        now += step
+        due = looks.next_look(now, found(*range(count)))
+        if due:  # 0.0: at once
+            assert now < due <= now + LOOK_SECONDS
+
+
+class Hurried(trio.abc.Stream):
+    """A connection's stream in memory that counts how often its reader is in a hurry."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self.hurries = 0
+
+    def hurry(self) -> None:
+        self.hurries += 1
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def test_only_what_is_to_be_answered_is_hurried(autojump_clock: MockClock) -> None:
+    """A command (``send``); no answer to a charger (``send_nowait``), and no ping, whose pong may wait."""
+    near, far = trio.testing.memory_stream_pair()
+    stream = Hurried(near)
+    connection, client = server_end(stream), RawClient(far)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_upgrade, connection)
+        await client.send(head())
+        await client.read_until(b"\r\n\r\n")
+    await ping(connection)
+    assert not connection.send_nowait(b"an answer")  # a stream in memory takes nothing at once
+    await connection.flush()
+    assert stream.hurries == 0
+    await connection.send(b"a command")
+    assert stream.hurries == 1
+    await trio.aclose_forcefully(stream)
+
+
+# --- on sockets ---------------------------------------------------------------------------------------------------
+
+
+@define
+class Reading:
+    """A charger's end of a connection, and when what it sent was there to be read."""
+
+    stream: SocketStream
+    far: socket.socket
+    at: float = 0.0
+
+    async def run(self) -> None:
+        with contextlib.suppress(trio.ClosedResourceError):
+            while await self.stream.receive_some(1000):
+                self.at = trio.current_time()
+
+
+@asynccontextmanager
+async def busy() -> AsyncIterator[tuple[Reading, Reading]]:
+    """Two connections that are looked at together by now: both have just been looked at."""
+    poller = Epoll()
+    pairs = [socket.socketpair() for _ in range(2)]
+    for near, _ in pairs:
+        near.setblocking(False)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(poller.run)
+        try:
+            readings = tuple(Reading(SocketStream(near, poller), far) for near, far in pairs)
+            for reading in readings:
+                nursery.start_soon(reading.run)
+            for number in range(int(2.5 * COMPANY_PER_SECOND * MEASURED_SECONDS)):
+                await trio.sleep(1 / (2 * COMPANY_PER_SECOND))
+                readings[number % 2].far.send(b"x")
+            await trio.sleep(2 * LOOK_SECONDS)
+            readings[0].far.send(b"x")  # after a pause at once; what follows has company
+            await trio.sleep(LOOK_SECONDS / 4)
+            assert readings[0].at == pytest.approx(trio.current_time() - LOOK_SECONDS / 4)
+            yield readings[0], readings[1]
+            for reading in readings:
+                await reading.stream.aclose()
+                reading.far.close()
+        finally:
+            poller.stop()
+            nursery.cancel_scope.cancel()
+
+
+async def test_messages_of_a_crowd_are_read_together(autojump_clock: MockClock) -> None:
+    """Both are read at the next look, one of them later than it came."""
+    async with busy() as (one, other):
+        sent = trio.current_time()
+        one.far.send(b"x")
+        await trio.sleep(LOOK_SECONDS / 4)
+        other.far.send(b"x")
+        await trio.sleep(LOOK_SECONDS)
+        assert one.at == other.at == pytest.approx(sent + LOOK_SECONDS * 3 / 4)
+
+
+async def test_an_answer_that_is_waited_for_is_read_as_soon_as_it_comes(autojump_clock: MockClock) -> None:
+    """And what comes after it has company again."""
+    async with busy() as (one, _):
+        one.stream.hurry()
+        one.stream.hurry()
+        await trio.sleep(LOOK_SECONDS / 4)
+        one.far.send(b"x")
+        await trio.sleep(LOOK_SECONDS / 8)
+        assert one.at == pytest.approx(trio.current_time() - LOOK_SECONDS / 8)
+        answered = one.at
+        one.far.send(b"x")
+        await trio.sleep(LOOK_SECONDS / 8)
+        assert one.at == answered
+        await trio.sleep(LOOK_SECONDS)
+        assert one.at > answered
+
+
+async def test_what_has_come_before_it_is_hurried_is_read_at_once(autojump_clock: MockClock) -> None:
+    """Nothing that the kernel has said is lost when a socket changes over."""
+    async with busy() as (one, _):
+        one.far.send(b"x")
+        one.stream.hurry()
+        await trio.sleep(LOOK_SECONDS / 8)
+        assert one.at == pytest.approx(trio.current_time() - LOOK_SECONDS / 8)
+
+
+async def test_a_hurried_socket_is_closed_like_any_other(autojump_clock: MockClock) -> None:
+    """No place of it is left behind; its number may be another socket's next."""
+    poller = Epoll()
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(poller.run)
+        stream = SocketStream(near, poller)
+        stream.hurry()
+        await stream.aclose()
+        stream.hurry()
+        assert len(poller) == 0
+        poller.stop()
+    far.close()
+
+
+async def test_a_socket_may_be_hurried_when_its_poller_has_stopped() -> None:
+    """A command that goes out while the listener closes."""
+    poller = Epoll()
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(poller.run)
+        stream = SocketStream(near, poller)
+        poller.stop()
+    stream.hurry()
+    await stream.aclose()
+    far.close()
