@@ -1,13 +1,15 @@
 """Run the tests on the lowest supported Python and on a newer one, each unpacked from the Debian suite that has it.
 
-`make test-pythons` calls it. An interpreter that this machine has is used as it is; any other is unpacked with its own
-libraries into ``.pythons/``, from the mirror that the machine's own apt sources name, and nothing is installed. The
-packages are the locked ones, by hash. Prints each version that ran. Where a version can't be had, it says which and
-why; with ``CI`` set that fails the run. So does, anywhere, a version that ran no test.
+`make test-pythons` calls it, and `make coverage` asks it for the newer one. An interpreter that this machine has is
+used as it is; any other is unpacked with its own libraries into ``.pythons/``, from the mirror that the machine's own
+apt sources name, and nothing is installed. The packages are the locked ones, by hash. Prints each version that ran.
+Where a version can't be had, it says which and why; with ``CI`` set that fails the run. So does, anywhere, a version
+that ran no test.
 """
 
 import argparse
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -292,14 +294,34 @@ def main() -> int:
     every = [FLOOR, *NEWER]
     options.add_argument("--only", action="append", choices=[each.version for each in every], help="may be repeated")
     options.add_argument("--setup-only", action="store_true", help="make the environments, run nothing")
+    options.add_argument("--newer", action="store_true", help="print the path of the newer one's Python, run nothing")
     asked, arguments = options.parse_known_args()
     FOLDER.mkdir(exist_ok=True)
+    if asked.newer:
+        return print_newer()
     # Each group needs one version that runs; the later ones of a group stand in for the first.
     groups = [[each] for each in every if each.version in asked.only] if asked.only else [[FLOOR], list(NEWER)]
     chosen, left_out, complete = choose(groups)
     # One after the other: each spreads its tests over all cores (the options come from the Makefile).
     runs = [] if asked.setup_only else [test(wanted, python, arguments) for wanted, python in chosen]
     return report(runs, left_out, complete and bool(chosen))
+
+
+def print_newer() -> int:
+    """Print the path of a newer Python with the packages, or, where none can be had, of the running one, and say so.
+
+    The exit code: in CI a newer one has to be there.
+    """
+    chosen, left_out, complete = choose([NEWER])
+    for each in left_out:
+        print(each, file=sys.stderr)
+    if not complete and os.environ.get("CI"):
+        print("error: in CI there has to be a newer Python", file=sys.stderr)
+        return 1
+    if not complete:
+        print(f"Python {platform.python_version()} is used in its place", file=sys.stderr)
+    print(chosen[0][1] if complete else sys.executable)
+    return 0
 
 
 def choose(groups: Sequence[Sequence[Wanted]]) -> tuple[list[tuple[Wanted, Path]], list[str], bool]:
