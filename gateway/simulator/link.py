@@ -123,6 +123,7 @@ class TlsDial:
         old, context = self._context, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = old.check_hostname, old.verify_mode
         context.minimum_version, context.maximum_version = old.minimum_version, old.maximum_version
+        context.verify_flags = old.verify_flags
         authorities = b"".join(old.get_ca_certs(binary_form=True))
         if authorities:
             context.load_verify_locations(cadata=authorities)

@@ -10,6 +10,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 DAY = timedelta(days=1)
+SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 YEAR_2024 = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -78,4 +89,10 @@ class SigningAuthority:
         builder = builder.serial_number(x509.random_serial_number())
         builder = builder.not_valid_before(self.now + begin).not_valid_after(self.now + end)
         builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        # As RFC 5280 (4.2.1) wants them: Python's default context refuses a chain without, from 3.13 on.
+        if ca:
+            builder = builder.add_extension(SIGNS, critical=True)
+        of_issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+        builder = builder.add_extension(of_issuer, critical=False)
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         return builder.sign(key, hashes.SHA256())
