@@ -23,10 +23,11 @@ from attrs import frozen
 
 from gateway.app import database_checks, preflight
 from gateway.app.checks import Check, Level
+from gateway.app.from_settings import descriptors
 from gateway.app.settings import Settings
 from gateway.app.settings.expectations import Place
 from gateway.app.stores import NO_LIBRARY, password
-from gateway.chargers.capacity import file_limit, raise_file_limit, room_for
+from gateway.chargers.capacity import raise_file_limit
 from gateway.errors import SettingsError, StoreError
 from gateway.store.sqlite import migrate
 from gateway.store.sqlite.generations import has_log
@@ -238,8 +239,7 @@ def _limits(settings: Settings) -> Iterator[Check]:
     raise_file_limit()
     sessions = settings.sessions
     try:
-        handshakes = sessions.max_concurrent_handshakes * len(settings.listeners)
-        room = room_for(file_limit(), handshakes, sessions.max_sessions)
+        room = descriptors(settings)
     except SettingsError as error:
         yield Check("limits", Level.ERROR, str(error))
         return

@@ -12,10 +12,11 @@ from gateway.app.settings import ListenerSettings, QuirkSettings, SessionSetting
 from gateway.app.settings.callers import JwtSettings
 from gateway.app.settings.listeners import NAMED_RESPONDER
 from gateway.chargers.admission import EntryTerms
+from gateway.chargers.capacity import Descriptors, file_limit, room_for
 from gateway.chargers.certificate_identity import CertificateRule
 from gateway.chargers.certificate_status import CertificateStatuses
 from gateway.chargers.signing_checks import SigningChecks
-from gateway.control.http.server import HttpSettings
+from gateway.control.http.server import MAX_CONNECTIONS, HttpSettings
 from gateway.control.jwt_callers import MAX_JWKS_BYTES, JwtKey, JwtRules, parse_jwks
 from gateway.control.server import ControlSettings
 from gateway.control.tls import Tls
@@ -32,6 +33,13 @@ from gateway.transport.tls import TlsFiles, TlsProvider
 
 if TYPE_CHECKING:
     from gateway.traces.export import Tracing
+
+
+def descriptors(settings: Settings) -> Descriptors:
+    """Return what the limit of open files has room for. Raises ``SettingsError``."""
+    handshakes = settings.sessions.max_concurrent_handshakes * len(settings.listeners)
+    others = 0 if settings.http.host_and_port is None else MAX_CONNECTIONS
+    return room_for(file_limit(), handshakes, settings.sessions.max_sessions, others)
 
 
 def quirk_book(settings: Settings) -> QuirkBook:

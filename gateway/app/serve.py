@@ -24,6 +24,7 @@ from gateway.app.from_settings import (
     certificate_statuses,
     connection_limits,
     control_settings,
+    descriptors,
     entry_terms,
     quirk_book,
     session_limits,
@@ -45,7 +46,7 @@ from gateway.app.store_lifetime import open_store, opened
 from gateway.app.stores import ServedStore, commit_deadline
 from gateway.app.supervision import Supervisor
 from gateway.chargers.admission import Admission, identity_of
-from gateway.chargers.capacity import Capacity, file_limit, raise_file_limit, room_for
+from gateway.chargers.capacity import Capacity, raise_file_limit
 from gateway.chargers.connections import ChargerConnections
 from gateway.chargers.load_budget import LoadBudget
 from gateway.control.energy import TransactionEnergies
@@ -171,9 +172,7 @@ class Gateway:
         self.signing = SigningDesk(journal, reads, self.router.signing_changed, now, self.metrics.count)
         authorizer = TableAuthorizer(reads, now, settings.authorization.unknown_tags)
         self.other_lives = Divergence(reads, self.metrics, now)
-        self.capacity = Capacity(
-            room_for(file_limit(), sessions.max_concurrent_handshakes * len(settings.listeners), sessions.max_sessions)
-        )
+        self.capacity = Capacity(descriptors(settings))
         self.addresses, self.timers = Addresses(sessions.shared_addresses), TimerQueue()
         limits = connection_limits(sessions)
         self.accounts, self.large = Accounts(limits), LargeMessagePlace(limits.message_seconds)

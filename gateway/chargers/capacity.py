@@ -3,7 +3,9 @@
 A process that runs out of descriptors can't accept, can't open its database's files and can't answer its operator. So
 the places are counted beforehand, and above the mark newcomers are answered 503 before anything is looked up for them.
 
-    descriptors = RESERVE + handshakes in progress + sessions + sessions that are being replaced
+    descriptors = RESERVE + others + handshakes in progress + sessions + sessions that are being replaced
+
+``others`` is what is only there where the settings turn it on: connections of the HTTP interface.
 
 Connections that wait for their first bytes, or for a place for their handshake, use what sessions leave.
 """
@@ -22,8 +24,8 @@ MOST_DESCRIPTORS = 1024 * 1024
 ceiling (``fs.nr_open``), and memory ends long before: a session takes some 40 KiB."""
 
 RESERVE = 512
-"""Descriptors for everything else: the store (a few connections of three files each), the control interface (one for
-each client), metrics (one for each scrape), logs, wake-ups, and a margin for what libraries open. Of them,
+"""Descriptors for everything else: the store (a few connections of three files each), the control interface (256
+clients at most), metrics (32 scrapes), logs, wake-ups, and a margin for what libraries open. Of them,
 ``LEAST_WAITING`` for connections that wait, where sessions have all the rest."""
 
 LEAST_WAITING, MOST_WAITING = 128, 4096
@@ -47,6 +49,7 @@ class Descriptors:
     sessions: int
     replaced: int
     handshakes: int = 0
+    others: int = 0
 
 
 def raise_file_limit() -> None:
@@ -67,17 +70,19 @@ def file_limit() -> int:
     return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
 
 
-def room_for(descriptors: int, handshakes: int, max_sessions: int | None) -> Descriptors:
+def room_for(descriptors: int, handshakes: int, max_sessions: int | None, others: int = 0) -> Descriptors:
     """Return what remains for sessions. ``handshakes``: how many there may be in progress, over all listeners.
+    ``others``: descriptors for what the settings turn on besides.
 
     Raises ``SettingsError`` where nothing does, and where ``max_sessions`` asks for more than there is.
     """
-    places = descriptors - RESERVE - handshakes
+    reserve = RESERVE + others
+    places = descriptors - reserve - handshakes
     sessions = places * REPLACED_SHARE // (REPLACED_SHARE + 1)
     if sessions < 1:
         raise SettingsError(
-            f"the limit of open files is {descriptors}, and {RESERVE + handshakes + 2} is the least to serve a charger "
-            f"with: {RESERVE} are kept for store, control interface and logs, {handshakes} for handshakes in progress "
+            f"the limit of open files is {descriptors}, and {reserve + handshakes + 2} is the least to serve a charger "
+            f"with: {reserve} are kept for store, control interface and logs, {handshakes} for handshakes in progress "
             "(sessions.max_concurrent_handshakes of each listener); raise the limit (ulimit -n, LimitNOFILE=)"
         )
     if max_sessions is not None:
@@ -88,7 +93,7 @@ def room_for(descriptors: int, handshakes: int, max_sessions: int | None) -> Des
             )
         sessions = max_sessions
     replaced = min(places - sessions, max(LEAST_REPLACED, sessions // REPLACED_SHARE))
-    return Descriptors(descriptors, sessions, replaced, handshakes)
+    return Descriptors(descriptors, sessions, replaced, handshakes, others)
 
 
 @define(eq=False)
@@ -106,7 +111,7 @@ class Capacity:
     @property
     def may_wait(self) -> int:
         """Connections that may wait now, over all listeners."""
-        left = self.room.descriptors - RESERVE - self.room.handshakes - self._taken
+        left = self.room.descriptors - RESERVE - self.room.others - self.room.handshakes - self._taken
         return max(LEAST_WAITING, min(MOST_WAITING, left))
 
     def has_place(self, *, replaces: bool) -> bool:

@@ -1,12 +1,23 @@
 """Options of the gRPC server."""
 
+from typing import Final
+
 from gateway.control.services.deserialization import MAX_RECEIVED_BYTES
 from gateway.control.services.server import MAX_RESPONSE_BYTES, MAX_STREAMS_PER_CONNECTION, MIN_PING_SECONDS
+
+MAX_CONNECTIONS: Final = 256
+"""Clients' connections; a client of gRPC has one for all of its calls. gRPC itself has no limit: three thousand sockets
+that say nothing held as many descriptors, which chargers have to have (``gateway.chargers.capacity``)."""
+
+HANDSHAKE_SECONDS: Final = 10
+"""From a client's connect to its first settings, TLS included; gRPC itself gives it two minutes."""
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_RECEIVED_BYTES),
     ("grpc.max_send_message_length", MAX_RESPONSE_BYTES),
     ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
+    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
     # A client that vanished without a word is noticed, and its watch given up.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),

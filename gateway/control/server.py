@@ -265,7 +265,8 @@ class ControlServer:
         settings, authentication = self._settings, self._authentication
         if settings.http is None:
             return None
-        table = MethodTable(None if authentication is None else authentication.intercept_service)
+        guard = (None, None) if authentication is None else (authentication.intercept_service, authentication.recognise)
+        table = MethodTable(*guard)
         reading: Any = ReadingServer(table)
         for each in self._services:
             each.add(each.service, reading)

@@ -21,8 +21,9 @@ from typing import Any, TypeAlias
 import orjson
 from attrs import field, frozen
 
+from gateway.domain.json_scan import Scan
 from gateway.domain.values import JSON
-from gateway.ocpp.payload_bounds import MAX_DEPTH, MAX_NODES, MAX_RECORDED_NODES, PIECE_BYTES, SMALL_BYTES, Scan
+from gateway.ocpp.payload_bounds import MAX_DEPTH, MAX_NODES, MAX_RECORDED_NODES, PIECE_BYTES, SMALL_BYTES
 from gateway.quick_frozen import quick_frozen
 
 CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4

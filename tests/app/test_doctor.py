@@ -16,7 +16,7 @@ import pytest
 from attrs import evolve, frozen
 from typer.testing import CliRunner
 
-from gateway.app import doctor
+from gateway.app import doctor, from_settings
 from gateway.app.checks import Check, Level
 from gateway.app.doctor import SYNCS, Host, examine
 from gateway.app.settings import ControlSettings, MetricsSettings, Settings
@@ -173,7 +173,7 @@ def test_few_open_files_are_a_warning_and_too_few_an_error(
     """As many as the process that looks may have."""
     monkeypatch.setattr(doctor, "raise_file_limit", lambda: None)
     for files, level in ((600, Level.ERROR), (1500, Level.WARNING), (20_000, Level.OK)):
-        monkeypatch.setattr(doctor, "file_limit", lambda files=files: files)
+        monkeypatch.setattr(from_settings, "file_limit", lambda files=files: files)
         [limits] = of("limits", examine(settings, machine))
         assert limits.level is level
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 0

@@ -68,6 +68,15 @@ def test_all_that_may_be_open_at_once_fits_into_the_limit(descriptors: Any) -> N
     assert room.sessions + room.replaced + 200 + RESERVE > 0.98 * descriptors - 2
 
 
+def test_what_the_settings_turn_on_takes_its_descriptors_from_sessions() -> None:
+    """And from the connections that may wait; the refusal names all that is kept."""
+    room = room_for(20_000, 200, None, 256)
+    assert room.sessions + room.replaced + 200 + RESERVE + 256 <= 20_000
+    assert Capacity(room_for(2000, 200, 10, 256)).may_wait == Capacity(room_for(2000, 200, 10)).may_wait - 256
+    with pytest.raises(SettingsError, match=r"970 is the least to serve a charger with: 768 are kept"):
+        room_for(969, 200, None, 256)
+
+
 def test_a_common_limit_holds_eighteen_thousand_chargers() -> None:
     """20,000 open files."""
     assert room_for(20_000, 200, None).sessions > 18_000

@@ -2,6 +2,7 @@
 
 import gc
 import re
+import select
 import socket
 from types import FrameType
 
@@ -19,6 +20,7 @@ from gateway.api.v1 import charge_point_pb2, command_pb2, event_pb2
 from gateway.bridge import Bridge
 from gateway.client import GatewayClient, Tls, describe, problem_of
 from gateway.control.errors import Failure
+from gateway.control.grpc_options import MAX_CONNECTIONS
 from gateway.control.listen_address import check_address, listening_address, why_not_listening
 from gateway.control.reflection import ALPHA, V1
 from gateway.control.server import ControlServer, ControlSettings
@@ -54,6 +56,29 @@ def test_any_other_address_without_tls_and_authentication_is_refused_unless_allo
     check_address(host, tls=True, authenticated=True, allow_insecure=False)
     for tls in (False, True):
         check_address(host, tls=tls, authenticated=False, allow_insecure=True)
+
+
+async def test_clients_that_say_nothing_hold_so_many_descriptors_and_no_more(tmp_path):
+    """Those beyond are closed at once: chargers need the descriptors."""
+    async with control(tmp_path) as gateway:
+        opened = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(MAX_CONNECTIONS + 200)]
+        try:
+            for _ in range(1000):
+                if _closed(opened) >= 200:
+                    break
+                await trio.sleep(0.05)
+            assert len(opened) - _closed(opened) <= MAX_CONNECTIONS
+        finally:
+            for each in opened:
+                each.close()
+
+
+def _closed(sockets):
+    """How many the other end has closed."""
+    poller = select.poll()
+    for each in sockets:
+        poller.register(each, select.POLLRDHUP)
+    return len(poller.poll(0))
 
 
 def test_a_server_for_a_refused_address_can_not_be_made():

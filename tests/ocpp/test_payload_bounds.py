@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ocpp.payload_bounds import MAX_DEPTH, MAX_NODES, MAX_RECORDED_NODES, PIECE_BYTES, Scan, nodes_at_most
+from gateway.domain.json_scan import Scan
+from gateway.ocpp.payload_bounds import MAX_DEPTH, MAX_NODES, MAX_RECORDED_NODES, PIECE_BYTES, nodes_at_most
 from gateway.ocpp.rpc import Call, CallResult, Malformed, Unread, parse, reading
 from tests.hostile import payloads
 

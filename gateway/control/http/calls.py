@@ -104,6 +104,10 @@ class HttpCalls:
             raise malformed(f"the header Content-Type must be {JSON}")
         return method
 
+    async def recognise(self, method: HttpMethod, request: HttpRequest) -> None:
+        """Raise ``Failure`` for a request of no known caller, where callers are asked for."""
+        await self._table.recognise(method, HttpContext(request.peer, tuple(request.headers.items())))
+
     async def answer(self, request: HttpRequest) -> HttpAnswer:
         """Call a method. Raises nothing; cancelling cancels the call."""
         context = HttpContext(request.peer, ())

@@ -6,7 +6,7 @@ reading. A client that leaves cancels its call, as it does over gRPC.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any, Final
@@ -16,9 +16,10 @@ import structlog
 from attrs import define, field, frozen
 
 from gateway.control.errors import Failure, Status
-from gateway.control.http.calls import HttpAnswer, HttpCalls, HttpRequest, refused
+from gateway.control.http.calls import ASIDE_BYTES, TIMEOUT, HttpAnswer, HttpCalls, HttpRequest, refused
 from gateway.control.http.context import HttpContext, Peer
 from gateway.control.http.messages import malformed
+from gateway.control.http.methods import HttpMethod
 from gateway.control.services.deserialization import MAX_REQUEST_BYTES
 
 log = structlog.get_logger()
@@ -29,19 +30,26 @@ MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_BODIES_BYTES: Final = 64 * 1024 * 1024
 """Of all bodies that are being read or called: sixteen of the largest."""
 
+ONCE: Final = frozenset({"authorization", "content-type", "last-event-id", TIMEOUT})
+"""Headers that decide something: given twice, they contradict each other."""
+
 READ_BYTES: Final = 64 * 1024
 """Of one read, and of one write."""
+
+UNREAD_BYTES: Final = 32 * 1024 * 1024
+"""Of a refused request that are thrown away as they come. Most clients read no answer before they have sent all."""
 
 
 @frozen
 class HttpTimes:
-    """Seconds that a client has: for the first byte of a request on an open connection, for the head, for the body, and
-    to take 64 kB of an answer."""
+    """Seconds that a client has: for the first byte of a request on an open connection, for the head, for the body, to
+    take 64 kB of an answer, and to leave once its request was refused."""
 
     idle: float = 75.0
     head: float = 10.0
     body: float = 30.0
     write: float = 30.0
+    leave: float = 5.0
 
 
 @define
@@ -73,6 +81,11 @@ class HttpConnection:
     _asked: bool = field(default=False, init=False)
     """Whether a request is being read or answered."""
     _closing: bool = field(default=False, init=False)
+    _bodiless: bool = field(default=False, init=False)
+    """Whether the request is a HEAD, whose answer has no body (RFC 9110 §9.3.2)."""
+    _calling: bool = field(default=False, init=False)
+    served: bool = field(default=False, init=False)
+    """Whether a request of this connection was answered."""
 
     async def serve(self, refusal: Failure | None = None) -> None:
         """Answer requests until the client leaves, breaks the protocol or is too slow. ``refusal``: the answer to the
@@ -98,6 +111,13 @@ class HttpConnection:
         if not self._asked:
             self._writer.close()
 
+    def give_way(self) -> bool:
+        """End the connection for a newer one, if it waits for a request or for the rest of one; false: it does not."""
+        if self._calling or self._writer.is_closing():
+            return False
+        self._writer.transport.abort()
+        return True
+
     # --- one request ----------------------------------------------------------------------------------------------
 
     async def _one(self) -> bool:
@@ -106,12 +126,13 @@ class HttpConnection:
             request = await self._read()
             if request is None:
                 return False
-            exchange = asyncio.create_task(self._exchange(request))
         except h11.RemoteProtocolError as error:
-            exchange = asyncio.create_task(self._refuse(malformed(str(error))))
+            return await self._refuse_unread(malformed(str(error)))
         except Failure as failure:
-            exchange = asyncio.create_task(self._refuse(failure))
+            return await self._refuse_unread(failure)
+        exchange = asyncio.create_task(self._exchange(request))
         gone = asyncio.create_task(self._gone())
+        self._calling = True
         try:
             await asyncio.wait((exchange, gone), return_when=asyncio.FIRST_COMPLETED)
             if not exchange.done():
@@ -121,7 +142,9 @@ class HttpConnection:
             exchange.cancel()
             gone.cancel()
             await asyncio.gather(exchange, gone, return_exceptions=True)
+            self._calling = False
             self._give_back()
+        self.served = True
         if self._closing or self._state.our_state is not h11.DONE or self._state.their_state is not h11.DONE:
             return False
         self._state.start_next_cycle()
@@ -144,19 +167,20 @@ class HttpConnection:
         headers: dict[str, str] = {}
         for name, value in event.headers:
             key, text = name.decode("ascii"), value.decode("latin-1")
-            if key in ("authorization", "content-type", "last-event-id") and key in headers:
+            if key in ONCE and key in headers:
                 raise malformed(f"the header {key} is there twice")
             headers[key] = text
+        self._bodiless = event.method == b"HEAD"
         request = HttpRequest(event.method.decode("ascii"), event.target.decode("ascii"), headers, self._peer)
-        await self._calls.check(request)
+        method = await self._calls.check(request)
         if self._state.they_are_waiting_for_100_continue:
             await self._write(self._sent(h11.InformationalResponse(status_code=100, headers=[])))
         async with asyncio.timeout(self._times.body):
-            body = await self._body()
+            body = await self._body(method, request)
         return HttpRequest(request.method, request.url, headers, self._peer, body)
 
-    async def _body(self) -> bytes:
-        body = bytearray()
+    async def _body(self, method: HttpMethod, request: HttpRequest) -> bytes:
+        body, recognised = bytearray(), False
         while isinstance(event := await self._event(), h11.Data):
             if len(body) + len(event.data) > MAX_REQUEST_BYTES:
                 text = f"the request has more bytes than are read: {MAX_REQUEST_BYTES:,}"
@@ -165,6 +189,9 @@ class HttpConnection:
             self._budget.take(len(event.data))
             self._held += len(event.data)
             body += event.data
+            if len(body) > ASIDE_BYTES and not recognised:
+                await self._calls.recognise(method, request)  # no more is read of a stranger's
+                recognised = True
         return bytes(body)
 
     async def _event(self) -> Any:
@@ -173,14 +200,14 @@ class HttpConnection:
         return event
 
     async def _gone(self) -> None:
-        """Return when the client has left. What it sends ahead of the answer is kept, as far as one read has it."""
-        try:
-            data = await self._reader.read(READ_BYTES)
-        except OSError:
-            return
-        if data:
-            self._state.receive_data(data)
-            await asyncio.Event().wait()
+        """Return when the client has left. What it sends ahead of the answer is kept, but not without end."""
+        ahead = 0
+        with suppress(OSError):
+            while ahead < READ_BYTES and (data := await self._reader.read(READ_BYTES)):
+                self._state.receive_data(data)
+                ahead += len(data)
+            if ahead >= READ_BYTES:
+                await asyncio.shield(self._writer.wait_closed())  # its end is behind what is not read
 
     def _give_back(self) -> None:
         self._budget.left += self._held
@@ -190,6 +217,20 @@ class HttpConnection:
 
     async def _exchange(self, request: HttpRequest) -> None:
         await self._send(await self._calls.answer(request))
+
+    async def _refuse_unread(self, failure: Failure) -> bool:
+        """Refuse a request of which not all was read, and be done with the connection: false. What is still being sent
+        is thrown away for a while: closed on it, the connection would be reset, and the answer lost with it."""
+        await self._refuse(failure)
+        self._asked = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._times.leave):
+                if self._writer.can_write_eof():
+                    self._writer.write_eof()
+                left = UNREAD_BYTES
+                while left > 0 and (data := await self._reader.read(READ_BYTES)):
+                    left -= len(data)
+        return False
 
     async def _refuse(self, failure: Failure) -> None:
         self._closing = True  # what there is of the request is not read
@@ -211,7 +252,8 @@ class HttpConnection:
             headers.append(("connection", "close"))
         head = self._sent(h11.Response(status_code=answer.code, headers=headers))
         if answer.parts is None:
-            await self._write(head + self._sent(h11.Data(answer.body)) + self._sent(h11.EndOfMessage()))
+            data = b"" if self._bodiless else self._sent(h11.Data(answer.body))
+            await self._write(head + data + self._sent(h11.EndOfMessage()))
             return
         async with aclosing(answer.parts) as parts:
             await self._write(head)

@@ -65,6 +65,9 @@ class HttpMethod:
 Intercept: TypeAlias = Callable[[Callable[[Any], Awaitable[Any]], Any], Awaitable[Any]]
 """``intercept_service`` of gRPC's interceptors."""
 
+Recognise: TypeAlias = Callable[[str, Any], Awaitable[None]]
+"""Of a method's name and a context."""
+
 
 @frozen
 class _Asked:
@@ -77,9 +80,11 @@ class _Asked:
 class MethodTable:
     """The methods of all services. It takes them as a gRPC server does."""
 
-    def __init__(self, intercept: Intercept | None) -> None:
-        """``intercept``: what stands before each method; None: nothing does."""
+    def __init__(self, intercept: Intercept | None, recognise: Recognise | None = None) -> None:
+        """``intercept``: what stands before each method; None: nothing does. ``recognise`` raises ``Failure`` for a
+        call of no known caller; None: callers are not asked for."""
         self._intercept = intercept
+        self._recognise = recognise
         self._handlers: dict[str, Any] = {}
         self._found: dict[str, HttpMethod] = {}
 
@@ -89,6 +94,11 @@ class MethodTable:
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Take the methods of a service."""
         self._handlers.update({f"/{service}/{name}": handler for name, handler in handlers.items()})
+
+    async def recognise(self, method: HttpMethod, context: Any) -> None:
+        """Raise ``Failure`` if callers are asked for and none that is known calls."""
+        if self._recognise is not None:
+            await self._recognise(method.name, context)
 
     async def find(self, path: str) -> HttpMethod:
         """The method of a path. Raises ``Failure`` for one that there is not, and for one whose client streams."""

@@ -20,8 +20,8 @@ from gateway.errors import SettingsError
 
 log = structlog.get_logger()
 
-MAX_CONNECTIONS: Final = 512
-"""At once. A client keeps one for each call that it makes at the same time."""
+MAX_CONNECTIONS: Final = 256
+"""At once. A client keeps one for each call that it makes at the same time. So many descriptors are kept for them."""
 
 HANDSHAKE_SECONDS: Final = 10.0
 """For TLS."""
@@ -120,10 +120,16 @@ class HttpServer:
         connection = HttpConnection(
             reader, writer, self._calls, _peer(writer), self._settings.times, self._budget, self._clock
         )
-        refusal = _full() if len(self._open) >= MAX_CONNECTIONS else None
+        refusal = _full() if len(self._open) >= MAX_CONNECTIONS and not self._make_room() else None
         task = asyncio.create_task(connection.serve(refusal))
         self._open[connection] = task
         task.add_done_callback(lambda _: self._open.pop(connection))
+
+    def _make_room(self) -> bool:
+        """End the oldest connection that waits for a request, or for the rest of one; false: there is none. Those of
+        which no request was answered yet go first."""
+        waiting = sorted(self._open, key=lambda connection: connection.served)  # a stable order: by age
+        return any(connection.give_way() for connection in waiting)
 
 
 def _full() -> Failure:

@@ -6,16 +6,16 @@ It is there only where the settings ask for callers. Nothing of a token is kept,
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
-from attrs import define, frozen
+from attrs import define
 
 from gateway.control.access import Need, Open, need_of
 from gateway.control.errors import Failure, Status
 from gateway.control.jwt_callers import JwtCaller, JwtCallers
 from gateway.control.services.deserialization import Unreadable
+from gateway.control.services.known_callers import Admitted, Known
 from gateway.control.services.refused_calls import RefusedCalls
 from gateway.control.services.rpc import CALLER, SCOPE, Context, failure_of, refuse
 from gateway.control.services.scope import Held, OutsideOfScope, Scopes
@@ -69,43 +69,11 @@ def revoked() -> Failure:
     return Failure(Status.UNAUTHENTICATED, "CALLER_REVOKED", "the caller was revoked")
 
 
-@frozen
-class Known:
-    """The callers at one time, by what they show."""
-
-    by_token: Mapping[bytes, Caller] = MappingProxyType({})
-    by_certificate: Mapping[str, Caller] = MappingProxyType({})
-
-    @staticmethod
-    def of(callers: Iterable[Caller]) -> "Known":
-        """From what the store has."""
-        listed = list(callers)
-        return Known(
-            {each.token_digest: each for each in listed if each.token_digest},
-            {each.certificate_name: each for each in listed if each.certificate_name},
-        )
-
-    def has(self, caller: Caller) -> bool:
-        """Return true if it is known as it was: not revoked, nor made anew under its name."""
-        return caller in (
-            self.by_token.get(caller.token_digest),
-            self.by_certificate.get(caller.certificate_name),
-        )
-
-
 if TYPE_CHECKING:
     Interceptor = grpc.aio.ServerInterceptor[Any, Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
 else:  # generic for the type checker only
     Interceptor, Handler = grpc.aio.ServerInterceptor, grpc.RpcMethodHandler
-
-
-@frozen
-class Admitted:
-    """A caller that was let in. ``shown``: by this JWT; None: it is made known."""
-
-    caller: Caller
-    shown: JwtCaller | None = None
 
 
 @define(eq=False)
@@ -250,6 +218,16 @@ class Authentication(Interceptor):
             self._refused.note(method, failure, context, request)
             refuse(context, failure)
             return None
+
+    async def recognise(self, method: str, context: Context) -> None:
+        """Raise ``Failure`` unless a caller that is known calls a method, whatever its roles: before more of a request
+        is read than a stranger may have read."""
+        try:
+            await self._admitted(Open.TO_CALLERS, context)
+        except Exception as error:
+            failure = failure_of(error, method)
+            self._refused.note(method, failure, context, None)
+            raise failure from None
 
     # --- before each RPC ------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Callers over HTTP: the same tokens, certificates, roles, scopes and audit as over gRPC."""
 
+import json
 import ssl
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from gateway.domain.callers import Caller, Role, new_token, token_digest
 from gateway.domain.values import Registration
 from gateway.store.commits import AddCaller, CreateChargePoint, UpdateChargePoint
 from tests.control.fakes import NOW, Control, control
-from tests.control.http.client import EVENTS, EventReader, HttpClient, client, settings
+from tests.control.http.client import EVENTS, JSON, EventReader, HttpClient, client, settings
 from tests.control.test_jwt_callers import KEYS, RULES, token
 
 LIST = "/v1/ChargePointService/ListChargePoints"
@@ -59,6 +60,31 @@ async def test_a_token_lets_in_to_what_its_roles_allow(tmp_path: Any) -> None:
         assert gateway.commands.calls == []
         entry = await refused_call(http, bearer(keeper))
         assert (entry["caller"], entry["action"], entry["chargePoint"]) == ("read", "Reset", "CP1")
+
+
+async def test_no_more_is_read_of_a_stranger_than_a_small_request(tmp_path: Any) -> None:
+    """A body that goes on is refused behind its first kilobytes; of a known caller all of it is read, and of one that
+    lacks the role, which is then in the audit with its charge point."""
+    reset = "/v1/CommandService/Reset"
+    head = f"POST {reset} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    async with control(tmp_path, required()) as gateway:
+        await gateway.charge_point()
+        shown, keeper = await known(gateway, Role.READ), await known(gateway, Role.ADMINISTER)
+        for name, reason in (("", "CALLER_NOT_NAMED"), ("ocpgw_x", "TOKEN_NOT_KNOWN")):
+            async with client(gateway) as http:
+                who = f"authorization: Bearer {name}\r\n" if name else ""
+                await http.stream.send_all(f"{head}{who}content-length: 4000000\r\n\r\n".encode() + b" " * 20_000)
+                data = await http.stream.receive_some()
+                assert data.startswith(b"HTTP/1.1 401")
+                assert reason.encode() in data
+        body = {"chargePoint": "CP1", "requestId": "r1", "type": "RESET_TYPE_SOFT"}
+        async with client(gateway) as http:
+            large = b" " * 100_000 + json.dumps(body).encode()
+            await http.send("POST", reset, large, {**JSON, **bearer(keeper)})
+            assert (await http.answer()).code == 200
+            await http.send("POST", reset, large, {**JSON, **bearer(shown)})
+            assert (await http.answer()).ending[2] == "ROLE_MISSING"
+            assert (await refused_call(http, bearer(keeper)))["chargePoint"] == "CP1"
 
 
 async def refused_call(http: HttpClient, keeper: dict[str, str]) -> Any:

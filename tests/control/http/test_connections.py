@@ -1,17 +1,21 @@
 """Connections that break the protocol, or take their time."""
 
+import socket
+import struct
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 import trio
 from attrs import evolve
 
-from gateway.control.http import server
+from gateway.control.http import calls, server
 from gateway.control.http.connection import MAX_HEAD_BYTES, HttpTimes
 from gateway.control.server import ControlServer, ControlSettings
+from gateway.control.services.deserialization import MAX_REQUEST_BYTES
 from gateway.errors import SettingsError
 from tests.control.fakes import control
-from tests.control.http.client import client, settings
+from tests.control.http.client import EVENTS, JSON, client, settings
 
 
 def on(**changes: Any) -> ControlSettings:
@@ -22,6 +26,8 @@ def on(**changes: Any) -> ControlSettings:
 
 
 INFO = "/v1/ServerService/GetServerInfo"
+RESET = "/v1/CommandService/Reset"
+WATCH = "/v1/EventService/WatchEvents?start_at=WATCH_START_NOW"
 
 
 @pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"a" * 100_000])
@@ -69,14 +75,120 @@ async def test_a_client_has_its_time_and_no_more(tmp_path: Any, times: HttpTimes
 
 
 async def test_there_are_only_so_many_connections(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more is answered that there are too many."""
+    """One more is answered that there are too many, where each has a call under way."""
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
     async with control(tmp_path, settings()) as gateway, client(gateway) as first:
-        assert (await first.get(INFO)).code == 200
+        await first.send("GET", WATCH, headers=EVENTS)
+        assert (await first.head())[0] == 200
         async with client(gateway) as second:
             assert (await second.answer()).ending == (429, "RESOURCE_EXHAUSTED", "TOO_MANY_CALLS")
             assert await ended(second)
-        assert (await first.get(INFO)).code == 200
+        await gateway.charge_point()
+        assert b"CP1" in await first.until(b"CP1")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"GET /v1/Serv",
+        b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"
+        % INFO.encode(),
+    ],
+)
+async def test_connections_that_wait_keep_no_client_out(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    """They say nothing, or never the rest: the oldest of them goes, before one of a client that was answered."""
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 4)
+    async with control(tmp_path, settings()) as gateway, client(gateway) as known, AsyncExitStack() as opened:
+        assert (await known.get(INFO)).code == 200
+        silent = []
+        for _ in range(12):
+            silent.append(await opened.enter_async_context(client(gateway)))
+            if said:
+                await silent[-1].stream.send_all(said)
+            await trio.sleep(0.01)
+        async with client(gateway) as newcomer:
+            assert (await newcomer.get(INFO)).code == 200
+        assert (await known.get(INFO)).code == 200
+        assert await ended(silent[0])
+
+
+@pytest.mark.parametrize("to", ["/v1/Nope/Get", RESET])
+async def test_a_refusal_reaches_a_client_that_sends_all_first(tmp_path: Any, to: str) -> None:
+    """As most do: what it still sends is taken and thrown away, so that no reset takes the answer along."""
+    async with control(tmp_path, settings()) as gateway, client(gateway) as http:
+        await http.send("POST", to, b" " * MAX_REQUEST_BYTES * 4, JSON)
+        answer = await http.answer()
+        assert answer.ending[2] == ("REQUEST_TOO_LARGE" if to == RESET else "UNKNOWN_METHOD")
+        assert await ended(http)
+
+
+async def test_what_is_thrown_away_has_a_bound(tmp_path: Any) -> None:
+    """In time: a client that goes on sending is cut."""
+    async with control(tmp_path, settings(HttpTimes(leave=0.05))) as gateway, client(gateway) as http:
+        head = f"POST /v1/Nope/Get HTTP/1.1\r\nhost: localhost\r\ncontent-length: {10**12}\r\n\r\n"
+        await http.stream.send_all(head.encode())
+        with trio.fail_after(60):
+            assert await cut(http)
+
+
+async def cut(http: Any) -> bool:
+    """True once the other end takes nothing any more."""
+    try:
+        for _ in range(10_000):
+            await http.stream.send_all(b" " * 1024)
+            await trio.sleep(0.005)
+    except trio.BrokenResourceError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", ["authorization", "content-type", "last-event-id", "connect-timeout-ms"])
+async def test_a_header_that_decides_is_taken_once(tmp_path: Any, name: str) -> None:
+    """Twice it contradicts itself."""
+    async with control(tmp_path, settings()) as gateway, client(gateway) as http:
+        head = f"GET {INFO} HTTP/1.1\r\nhost: localhost\r\n{name}: 1\r\n{name.title()}: 5000\r\n\r\n"
+        await http.stream.send_all(head.encode())
+        assert (await http.answer()).ending == (400, "INVALID_ARGUMENT", "MALFORMED_REQUEST")
+
+
+async def test_a_head_is_answered_without_a_body(tmp_path: Any) -> None:
+    """With the code that says which verbs there are."""
+    async with control(tmp_path, settings()) as gateway, client(gateway) as http:
+        await http.send("HEAD", INFO)
+        code, headers = await http.head()
+        assert (code, headers["allow"]) == (405, "GET, POST")
+        assert await http.rest() == b""
+
+
+@pytest.mark.parametrize("ahead", [b"GET / HTTP/1.1\r\n", b"x" * 70_000])
+async def test_a_client_that_sent_more_and_left_ends_its_stream(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, ahead: bytes
+) -> None:
+    """Also a stream without signs of life: what it sent before its end does not hide that."""
+    monkeypatch.setattr(calls, "MAX_STREAMS", 1)
+    async with control(tmp_path, settings()) as gateway:
+        async with client(gateway) as http:
+            await http.send("GET", WATCH)
+            assert (await http.head())[0] == 200
+            await http.stream.send_all(ahead)
+            await trio.sleep(0.05)
+            assert isinstance(http.stream, trio.SocketStream)
+            http.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert await one_more_stream(gateway)
+
+
+async def one_more_stream(gateway: Any) -> bool:
+    """True once one stream more is not one too many."""
+    for _ in range(1000):
+        async with client(gateway) as http:
+            await http.send("GET", WATCH)
+            if (await http.head())[0] == 200:
+                return True
+        await trio.sleep(0.02)
+    return False
 
 
 async def test_a_port_that_is_taken_is_named(tmp_path: Any) -> None:
