@@ -81,7 +81,7 @@ async def test_a_request_of_millions_of_elements_is_refused_unchecked(tmp_path: 
 
 @pytest.mark.parametrize("value", ["[]", "{}", "1", '{"a":0}', "[[[[]]]]", '",[{"'])
 def test_values_of_json_are_counted_before_they_are_read(value: str) -> None:
-    """What stands in texts is none: such a body is read, and refused for its field alone."""
+    """Those in texts are none: such a body is read, and refused for its field alone."""
     body = ('{"x":[' + f"{value}," * (MAX_VALUES + 1) + "0]}").encode()
     with pytest.raises(Failure) as caught:
         from_json(LIST.DESCRIPTOR, body)

@@ -74,7 +74,7 @@ async def test_clients_that_say_nothing_hold_so_many_descriptors_and_no_more(tmp
 
 
 def _closed(sockets):
-    """How many the other end has closed."""
+    """The number of those that the other end has closed."""
     poller = select.poll()
     for each in sockets:
         poller.register(each, select.POLLRDHUP)
