@@ -9,6 +9,7 @@ import grpc
 from gateway.api.v1.audit_pb2_grpc import AuditServiceStub
 from gateway.api.v1.caller_pb2_grpc import CallerServiceStub
 from gateway.api.v1.charge_point_pb2_grpc import ChargePointServiceStub
+from gateway.api.v1.command_pb2 import GetCommandRequest
 from gateway.api.v1.command_pb2_grpc import CommandServiceStub
 from gateway.api.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 from gateway.api.v1.energy_pb2_grpc import EnergyServiceStub
@@ -90,9 +91,9 @@ class GatewayClient:
     def call(self, rpc: Callable[..., M], request: Any, timeout: float | None = None) -> M:
         """Call a method of a stub within ``timeout`` seconds. A command without a request id is given one, in place,
         so that calling again with the same request is safe."""
-        kind = request.DESCRIPTOR
-        # A read names the request id of something that there is.
-        if "request_id" in kind.fields_by_name and not request.request_id and not kind.name.startswith("Get"):
+        # GetCommand alone is a read that names a request id: of a command that there is. GetConfiguration is a command.
+        named = "request_id" in request.DESCRIPTOR.fields_by_name and not isinstance(request, GetCommandRequest)
+        if named and not request.request_id:
             request.request_id = new_request_id()
         return rpc(request, timeout=self._timeout if timeout is None else timeout)
 
