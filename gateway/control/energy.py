@@ -288,9 +288,9 @@ def _check_revision(found: MeteredTransaction, wanted: int) -> None:
 def edges(record: TransactionRecord) -> tuple[Edge, Edge | None]:
     """Start and stop as the transaction's record has them, which outlives its events."""
     doubted = Flag.METER_IMPLAUSIBLE in record.flags
-    start = edge(record.started_at, record.meter_start, timed=True, doubted=doubted)
+    start = edge(record.started_at, record.meter_start, timed=True, doubted=doubted, missing=doubted)
     if record.stopped_at is not None and record.meter_stop is not None:
-        stop = edge(record.stopped_at, record.meter_stop, timed=True, doubted=doubted)
+        stop = edge(record.stopped_at, record.meter_stop, timed=True, doubted=doubted, missing=doubted)
         return start, stop
     if record.close_meter_at is not None and record.close_meter is not None:
         stop = edge(record.close_meter_at, record.close_meter, timed=True, doubted=False)

@@ -38,6 +38,10 @@ from gateway.domain.values import Flag
 
 STATE_OF_CHARGE: Final = "SoC"
 
+BEGIN: Final = "Transaction.Begin"
+
+PERIODIC: Final = "Sample.Periodic"
+
 ENERGY_INTERVAL: Final = "Energy.Active.Import.Interval"
 
 MOST_MWH: Final = 10**18
@@ -130,6 +134,7 @@ class Metered:
     start: Edge | None = None
     stop: Edge | None = None
     registers: tuple[RegisterSample, ...] = ()
+    begins: tuple[RegisterSample, ...] = ()
     powers: tuple[PowerSample, ...] = ()
     socs: tuple[SocSample, ...] = ()
     intervals: tuple[IntervalSample, ...] = ()
@@ -142,17 +147,19 @@ class Metered:
     @property
     def readings(self) -> int:
         """The number of samples."""
-        return len(self.registers) + len(self.powers) + len(self.socs) + len(self.intervals)
+        return len(self.registers) + len(self.begins) + len(self.powers) + len(self.socs) + len(self.intervals)
 
 
 @frozen
 class Metering:
     """All that was metered in a session. ``stop`` None: it runs, or its stop was lost. Samples in any order, also
-    repeated. ``meter_changes``: when the meter was replaced, as far as that is known by other means."""
+    repeated. ``begins``: registers that the meter read for the begin, beside that of ``start`` (E14).
+    ``meter_changes``: when the meter was replaced, as far as that is known by other means."""
 
     start: Edge
     stop: Edge | None = None
     registers: tuple[RegisterSample, ...] = ()
+    begins: tuple[RegisterSample, ...] = ()
     powers: tuple[PowerSample, ...] = ()
     socs: tuple[SocSample, ...] = ()
     intervals: tuple[IntervalSample, ...] = ()
@@ -174,6 +181,7 @@ def metering_of(parts: Iterable[Metered], start: Edge, stop: Edge | None) -> Met
         starts[0] if starts else start,
         stops[-1] if stops else stop,
         tuple(each for part in ordered for each in part.registers),
+        tuple(each for part in ordered for each in part.begins),
         tuple(each for part in ordered for each in part.powers),
         tuple(each for part in ordered for each in part.socs),
         tuple(each for part in ordered for each in part.intervals),
@@ -239,13 +247,15 @@ ANOTHER: Final = frozenset({Flag.SERIAL_CHANGED, Flag.METER_CHANGED})
 def _edge(event: StoredEvent, watt_hours: int, received_at: datetime) -> Edge:
     timed = event.reported_at is not None and Flag.CLOCK_SUSPECT not in event.flags
     at = event.reported_at if timed and event.reported_at is not None else received_at
-    return edge(at, watt_hours, timed=timed, doubted=Flag.METER_IMPLAUSIBLE in event.flags)
+    doubted = Flag.METER_IMPLAUSIBLE in event.flags
+    missing = doubted and Flag.DEVIATES in event.flags
+    return edge(at, watt_hours, timed=timed, doubted=doubted, missing=missing)
 
 
-def edge(at: datetime, watt_hours: int, *, timed: bool, doubted: bool) -> Edge:
-    """A start or stop with a register as sent. One that is negative is none, nor is a 0 that was doubted: it stands for
-    a register that was missing."""
-    usable = watt_hours * 1000 <= MOST_MWH and (watt_hours > 0 or (watt_hours == 0 and not doubted))
+def edge(at: datetime, watt_hours: int, *, timed: bool, doubted: bool, missing: bool = False) -> Edge:
+    """A start or stop with a register as sent. One that is negative is none. ``missing``: a 0 may stand for a register
+    that was not sent."""
+    usable = watt_hours * 1000 <= MOST_MWH and (watt_hours > 0 or (watt_hours == 0 and not missing))
     return Edge(at, watt_hours * 1000 if usable else None, timed, doubted)
 
 
@@ -260,6 +270,7 @@ def _of_values(
         None,
         stop,
         _registers(found),
+        _begins(found),
         flowing,
         _socs(found),
         _intervals(found),
@@ -297,6 +308,12 @@ def _registers(found: list[Sample]) -> tuple[RegisterSample, ...]:
         if mwh is not None and mwh <= MOST_MWH:
             registers.append(RegisterSample(mwh, at, timed, place))
     return tuple(registers)
+
+
+def _begins(found: list[Sample]) -> tuple[RegisterSample, ...]:
+    """Registers that the meter read for the begin of a transaction, which are none of a moment on the way (E14)."""
+    begun = [each for each in found if each.context == BEGIN and each.measurand == ENERGY_IMPORT_REGISTER]
+    return _registers([evolve(each, context=PERIODIC) for each in begun]) if begun else ()
 
 
 def _intervals(found: list[Sample]) -> tuple[IntervalSample, ...]:

@@ -77,7 +77,8 @@ def compute_cost(energy: SessionEnergy, schedule: PriceSchedule) -> Cost:
     exact = EXACT.add(amount, schedule.standing_charge)
     limited = exact if schedule.maximum is None else min(exact, schedule.maximum)
     limited = limited if schedule.minimum is None else max(limited, schedule.minimum)
-    total = limited.quantize(Decimal(1).scaleb(-schedule.decimals), _MODES[schedule.rounding], Context(prec=80))
+    rounded = limited.quantize(Decimal(1).scaleb(-schedule.decimals), _MODES[schedule.rounding], Context(prec=80))
+    total = EXACT.add(rounded, Decimal(0))  # never -0.00
     return Cost(
         schedule.currency,
         lines,

@@ -68,7 +68,8 @@ class Doubt(StrEnum):
     METER_CHANGED = "meter-changed"
     """The meter was replaced on the way (E17)."""
     POWER_DISAGREES = "power-disagrees"
-    """The register and the power over time differ by a factor of ten or more: one is stuck or in another unit (E10)."""
+    """The register differs by a factor of ten or more from the power over time, or from the energies of intervals: one
+    is stuck or in another unit (E10, E20)."""
     CLOCK_SUSPECT = "clock-suspect"
     """A time that it rests on is that of receipt: the charger gave none that can be right."""
     STOP_BEFORE_START = "stop-before-start"

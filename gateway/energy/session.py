@@ -8,31 +8,33 @@ the steps that it concerns; it is never corrected silently.
 In this order:
 
 1. Samples of one place only, the one with the most (E21); of one moment the highest.
-2. A register of the session alone beside a lifetime register (E15): the samples count from 0.
-3. One or two readings that leave the others' line and come back to it are outliers, and left out.
-4. A fall (a reset, a swap, a stop that did not move), a rise beyond what a charge point gives, or one that is many
+2. What the meter read for the begin is a reading where the start has no register, or one of another counter (E14).
+3. A register of the session alone beside a lifetime register (E15): the samples count from 0.
+4. One or two readings that leave the others' line and come back to it are outliers, and left out.
+5. A fall (a reset, a swap, a stop that did not move), a rise beyond what a charge point gives, or one that is many
    times faster than the rest of the session (a lifetime register after a start of 0, E15b), ends a segment.
-5. Stop less start is the energy if both are of one segment (E13); else the segments' sum; else, where there are no
+6. Stop less start is the energy if both are of one segment (E13); else the segments' sum; else, where there are no
    two registers, the sum of the energies of intervals (E20); else the power over time.
 
 Which readings came when, how often and in which order makes no difference.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from gateway.domain.metering import MOST_MWH, Metering
+from gateway.domain.metering import Metering
 from gateway.domain.registers import SLACK
+from gateway.energy.metered_intervals import intervals_disagree, series_of_intervals
 from gateway.energy.power import power_disagrees, power_steps
 from gateway.energy.quality import CONTRADICTIONS, Basis, Doubt, Quality
 from gateway.energy.segments import Chain, Register, Series, series_of, split
 
-RULES_VERSION: Final = 1
+RULES_VERSION: Final = 2
 """Rises with each change of the rules that gives other energies, costs or qualities for the same readings: a bill names
 the version that it was made by. A test holds results of many sessions against it."""
 
@@ -66,22 +68,43 @@ class SessionEnergy:
 
 def session_energy(metering: Metering) -> SessionEnergy:
     """The energy of a session, with how it was found and what is doubtful about it. Never raises."""
+    begins = [each for each in metering.begins if abs(each.at - metering.start.at) <= SLACK]
+    if not begins:
+        return _energy(metering)
+    begun = evolve(
+        metering, start=evolve(metering.start, mwh=None), registers=(*metering.registers, *begins), begins=()
+    )
+    if metering.start.mwh is None:
+        return _energy(begun)
+    found = _energy(metering)
+    if not {Doubt.START_LEFT_OUT, Doubt.JUMP} <= {*found.doubts}:
+        return found
+    # A lifetime register after a start of 0 (E15b); the meter's own reading for the begin is nearer than a sample.
+    better = _energy(begun)
+    doubts = {*found.doubts, *better.doubts} - {Doubt.START_MISSING}
+    return evolve(better, doubts=_sorted(doubts), stop_minus_start_mwh=found.stop_minus_start_mwh)
+
+
+def _energy(metering: Metering) -> SessionEnergy:
     begin, end = metering.start.at, _end(metering)
     doubts = _doubts_of_edges(metering)
     series = series_of(metering, begin, end)
     chain = split(series, metering.meter_changes)
     doubts |= series.doubts | set(chain.breaks) | ({Doubt.OUTLIERS} if chain.outliers else set())
     counted = [segment for segment in chain.segments if len(segment) > 1]
+    intervals = series_of_intervals(metering.intervals, begin, end)
     difference = _stop_minus_start(metering)
     if not counted:
         doubts |= _left_out(chain, ())
-        if by_intervals := _by_intervals(metering, begin, end, doubts, difference):
-            return by_intervals
+        if intervals:
+            return _by_intervals(intervals, begin, end, doubts, difference)
         return _by_power(metering, begin, end, doubts, difference)
     points = tuple(_points(chain, begin, end))
     doubts |= _left_out(chain, counted)
     total = points[-1].mwh
-    if power_disagrees(metering.powers, begin, points[-1].at, total):
+    if power_disagrees(metering.powers, begin, points[-1].at, total) or intervals_disagree(
+        intervals, begin, points[-1].at, total
+    ):
         doubts.add(Doubt.POWER_DISAGREES)
     return SessionEnergy(total, _basis(counted, series), points, _sorted(doubts), difference)
 
@@ -185,23 +208,15 @@ def _quality_of_step(before: Register, after: Register, away: Sequence[datetime]
 
 
 def _by_intervals(
-    metering: Metering, begin: datetime, end: datetime | None, doubts: set[Doubt], difference: int | None
-) -> SessionEnergy | None:
-    """The energies of intervals, summed over one context and place, those with the most: others count the same energy
-    again. None where there are none, or more than was ever measured: each may be of any size that fits 64 bits."""
-    last = None if end is None else end + SLACK
-    groups: dict[tuple[str, str], dict[datetime, int]] = {}
-    for each in metering.intervals:
-        if each.at > begin and (last is None or each.at <= last):
-            moments = groups.setdefault((each.context, each.place), {})
-            moments[each.at] = max(each.mwh, moments.get(each.at, 0))
-    if not groups:
-        return None
-    moments = groups[min(groups, key=lambda key: (-len(groups[key]), key))]
-    if sum(moments.values()) > MOST_MWH:
-        return None
+    moments: Mapping[datetime, int],
+    begin: datetime,
+    end: datetime | None,
+    doubts: set[Doubt],
+    difference: int | None,
+) -> SessionEnergy:
+    """The energies of intervals, summed up."""
     points = [Point(begin, 0)]
-    for at, mwh in sorted(moments.items()):
+    for at, mwh in moments.items():
         points.append(Point(at if end is None else min(at, end), points[-1].mwh + mwh, Quality.ESTIMATED))
     if end is not None and points[-1].at < end:
         points.append(Point(end, points[-1].mwh, Quality.MISSING))

@@ -352,6 +352,32 @@ async def test_more_readings_than_are_read_at_once_all_count(gateway, monkeypatc
     assert {each.quality for each in found.intervals} == {pb.ENERGY_QUALITY_MEASURED}
 
 
+async def test_a_begin_sample_stands_in_for_a_register_that_the_start_lacks(gateway):
+    """As some chargers send it, in the first MeterValues or with the stop."""
+    epoch = await gateway.charge_point()
+    started = e.TransactionStarted("tx_1", 1, ONE, "T", "Accepted", 0, "key1")
+    await record(gateway, epoch, started, NOW, flags=(Flag.DEVIATES, Flag.METER_IMPLAUSIBLE))
+    begin = e.MeterValuesReported(ONE, values((NOW, 1000), context="Transaction.Begin"), "tx_1")
+    await record(gateway, epoch, begin, NOW)
+    await record(gateway, epoch, e.MeterValuesReported(ONE, values((NOW + HOUR, 4000)), "tx_1"), NOW + HOUR)
+    await record(gateway, epoch, e.TransactionStopped("tx_1", ONE, 6000, "Local", 6000), NOW + 2 * HOUR)
+    found = await gateway.call(gateway.client.energy.ListTransactionEnergy, energy_request())
+    assert found.energy.energy.watt_hours == "5000"
+    assert [each.energy.watt_hours for each in found.intervals] == ["1500", "1500", "1000", "1000"]
+    assert common_pb2.ENERGY_DOUBT_START_MISSING in found.energy.doubts
+
+
+async def test_a_stop_of_nothing_below_its_samples_is_a_contradiction(gateway):
+    """A 0 that was sent is no register that is missing."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch, samples=[(NOW + HOUR, 4000)])
+    stopped = e.TransactionStopped("tx_1", ONE, 0, "Local", 0)
+    await record(gateway, epoch, stopped, NOW + 2 * HOUR, flags=(Flag.METER_IMPLAUSIBLE,))
+    found = await gateway.call(gateway.client.energy.ListTransactionEnergy, energy_request())
+    assert (found.energy.energy.watt_hours, found.energy.contradicted) == ("3000", True)
+    assert common_pb2.ENERGY_DOUBT_STOP_LEFT_OUT in found.energy.doubts
+
+
 async def test_a_clock_that_was_not_set_makes_an_estimate(gateway):
     """The time of receipt stands in, and is named."""
     epoch = await gateway.charge_point()

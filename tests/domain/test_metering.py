@@ -57,14 +57,16 @@ def reported(*values):
         (1000, (), Edge(NOW, 1_000_000)),
         (0, (), Edge(NOW, 0)),
         (1000, (Flag.METER_IMPLAUSIBLE,), Edge(NOW, 1_000_000, doubted=True)),
-        (0, (Flag.METER_IMPLAUSIBLE,), Edge(NOW, None, doubted=True)),
+        (0, (Flag.METER_IMPLAUSIBLE,), Edge(NOW, 0, doubted=True)),
+        (0, (Flag.DEVIATES, Flag.METER_IMPLAUSIBLE), Edge(NOW, None, doubted=True)),
         (-1, (Flag.METER_IMPLAUSIBLE,), Edge(NOW, None, doubted=True)),
         (10**16, (), Edge(NOW, None)),
         (1000, (Flag.CLOCK_SUSPECT,), Edge(NOW + timedelta(minutes=1), 1_000_000, timed=False)),
     ],
 )
 def test_a_start_and_a_stop_have_a_register_and_a_time(watt_hours, flags, edge):
-    """A register that is none is left out; a time that can't be right is that of receipt."""
+    """A register that is none is left out, and a 0 that may stand for one that was not sent; a time that can't be right
+    is that of receipt."""
     assert metered(stored(started(watt_hours), flags=flags)) == Metered(
         1, start=edge, type="transaction.started", suspect=Flag.CLOCK_SUSPECT in flags
     )
@@ -86,6 +88,7 @@ def test_registers_are_read_in_milliwatt_hours():
         RegisterSample(2500, NOW + timedelta(minutes=1)),
         RegisterSample(6000, NOW + timedelta(minutes=2)),
     )
+    assert found.begins == (RegisterSample(9000, NOW + timedelta(minutes=3)),)
     assert found.socs == (SocSample(7.0, NOW),)
 
 

@@ -134,6 +134,11 @@ def test_a_total_is_rounded_once_in_the_way_that_is_asked_for(price, rounding, d
     assert cost.energy_amount + cost.rounding_adjustment == cost.total
 
 
+def test_a_total_of_nothing_has_no_sign():
+    """A fraction of a penny to the customer's credit is rounded to nothing, and not to -0.00."""
+    assert str(compute_cost(session_energy(session(0, 10_000)), flat("-0.0001")).total) == "0.00"
+
+
 def test_nothing_charged_costs_the_standing_charge():
     """One line of no energy, also for a session of a single moment."""
     for energy in (session_energy(session(0, 0)), session_energy(Metering(Edge(at(0), 0), Edge(at(0), 0)))):

@@ -73,6 +73,19 @@ VECTORS = {
         "power-disagrees"),
     "E13 no register at the stop": (session(1000, None, (10, 2000), (110, 6000)), 5000, DELTAS, "stop-missing"),
     "E13 no register at the start": (session(None, 6000, (10, 2000), (110, 5900)), 4000, DELTAS, "start-missing"),
+    "E14 the begin's sample where the start has no register": (
+        session(None, 6000, (10, 2000), begins=samples((0, 1500))), 4500, DELTAS, "start-missing"),
+    "E14 the begin's sample alone": (
+        session(None, 6000, begins=samples((0.5, 1500))), 4500, DELTAS, "start-missing"),
+    "E14 the begin's sample beside a start": (
+        session(1000, 6000, (10, 2000), begins=samples((0, 1500))), 5000, STOP_MINUS_START, ""),
+    "E14 the begin's sample is none of later": (
+        session(None, 6000, (10, 2000), (40, 5000), begins=samples((30, 1500))), 4000, DELTAS, "start-missing"),
+    "E15 the begin's sample is of another register": (
+        session(500_000, 5000, (10, 1000), (110, 4900), begins=samples((0, 500_000))), 5000, DELTAS,
+        "start-left-out session-register"),
+    "E15b the begin's sample shows where a start of 0 was": (
+        session(0, 452_300, (10, 450_900), begins=samples((0, 450_000))), 2300, DELTAS, "start-left-out jump"),
     "E13 none at either end": (
         session(None, None, (10, 2000), (110, 5900)), 3900, DELTAS, "start-missing stop-missing"),
     "E13 it runs": (running(1000, (10, 2000), (50, 5000)), 4000, DELTAS, "stop-missing"),
@@ -100,6 +113,21 @@ VECTORS = {
         STOP_MINUS_START,
         "",
     ),
+    "E20 a register that stands still beside intervals": (
+        session(0, 0, intervals=intervals(*((m, 500) for m in range(10, 121, 10)))), 0, STOP_MINUS_START,
+        "power-disagrees"),
+    "E10 a register in kilowatt-hours beside intervals": (
+        session(1000, 1006, intervals=intervals(*((m, 500) for m in range(10, 121, 10)))), 6, STOP_MINUS_START,
+        "power-disagrees"),
+    "E10 intervals in kilowatt-hours beside a register": (
+        session(1000, 7000, intervals=intervals(*((m, 0.5) for m in range(10, 121, 10)))), 6000, STOP_MINUS_START,
+        "power-disagrees"),
+    "E20 intervals of a part of the session": (
+        session(1000, 21_000, intervals=intervals((10, 500), (20, 500), (30, 500))), 20_000, STOP_MINUS_START, ""),
+    "E20 some intervals are missing": (
+        session(1000, 21_000, intervals=intervals((10, 500), (20, 500), (120, 500))), 20_000, STOP_MINUS_START, ""),
+    "E20 the first interval began before the session": (
+        session(1000, 1100, intervals=intervals((5, 9000), (35, 50), (65, 30), (95, 20))), 100, STOP_MINUS_START, ""),
     "power alone": (
         session(None, None, powers=powers((0, 6000), (10, 6000), (20, 12_000))), 2500, POWER,
         "start-missing stop-missing"),
@@ -257,6 +285,7 @@ def sessions_of_all_kinds() -> list[Metering]:
                 *points,
                 powers=powers(*((minute, up_to(11_000)) for minute in range(0, 120, 10))),
                 intervals=intervals(*((minute, up_to(500)) for minute in range(15, 120, 15))),
+                begins=samples((0, start + up_to(200))) if rng.random() < 0.5 else (),
             )
         )
     return made
@@ -272,4 +301,4 @@ def test_other_results_for_the_same_readings_need_another_version_of_the_rules()
         + " ".join(f"{point.at.isoformat()}:{point.mwh}:{point.quality}" for point in energy.points)
         for energy in found
     ]
-    assert (RULES_VERSION, hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]) == (1, "0c77d3c969495d8e")
+    assert (RULES_VERSION, hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]) == (2, "2a61364c4428570f")

@@ -200,7 +200,9 @@ class _EnergyDoubtEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EnergyDou
     ENERGY_DOUBT_METER_CHANGED: _EnergyDoubt.ValueType  # 9
     """The meter was replaced on the way."""
     ENERGY_DOUBT_POWER_DISAGREES: _EnergyDoubt.ValueType  # 10
-    """The register and the power over time differ by a factor of ten or more: one is stuck or in another unit."""
+    """The register differs by a factor of ten or more from the power over time, or from the energies of intervals: one is
+    stuck or in another unit.
+    """
     ENERGY_DOUBT_CLOCK_SUSPECT: _EnergyDoubt.ValueType  # 11
     """A time that it rests on is that of receipt: the charger gave none that can be right."""
     ENERGY_DOUBT_STOP_BEFORE_START: _EnergyDoubt.ValueType  # 12
@@ -236,7 +238,9 @@ ENERGY_DOUBT_JUMP: EnergyDoubt.ValueType  # 8
 ENERGY_DOUBT_METER_CHANGED: EnergyDoubt.ValueType  # 9
 """The meter was replaced on the way."""
 ENERGY_DOUBT_POWER_DISAGREES: EnergyDoubt.ValueType  # 10
-"""The register and the power over time differ by a factor of ten or more: one is stuck or in another unit."""
+"""The register differs by a factor of ten or more from the power over time, or from the energies of intervals: one is
+stuck or in another unit.
+"""
 ENERGY_DOUBT_CLOCK_SUSPECT: EnergyDoubt.ValueType  # 11
 """A time that it rests on is that of receipt: the charger gave none that can be right."""
 ENERGY_DOUBT_STOP_BEFORE_START: EnergyDoubt.ValueType  # 12
