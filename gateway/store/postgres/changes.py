@@ -83,8 +83,7 @@ class Changes:
         for wave in self._waves:
             for each in sorted(wave, key=lambda change: change.rank):
                 columns = zip(*wave[each], strict=True)
-                arrays = (Array(kind, values) for kind, values in zip(each.kinds, columns, strict=True))
-                cx.send(each.sql, *arrays)
+                cx.send(each.sql, *map(Array, each.kinds, columns))
         self.clear()
 
     def clear(self) -> None:

@@ -164,12 +164,11 @@ class Connection:
             name = self._prepared.get(sql)
             if name is None:
                 name = self._prepare(sql)
-            values, formats = [], []
-            for each in given:
-                value, form = parameter(each)
-                values.append(value)
-                formats.append(form)
-            self._pg.send_query_prepared(name, values, formats, 1)
+            if given:
+                values, formats = zip(*map(parameter, given), strict=True)
+                self._pg.send_query_prepared(name, values, formats, 1)
+            else:
+                self._pg.send_query_prepared(name, None, None, 1)
         except psycopg.Error as error:
             raise Broken(_words(error)) from error
         answer = Answer(name)

@@ -150,16 +150,16 @@ class Writer:
             self.changes.send(self.cx)
         if self._events:
             columns = zip(*self._events, strict=True)
-            self.cx.send(_EVENTS, *(Array(kind, values) for kind, values in zip(_EVENT_KINDS, columns, strict=True)))
+            self.cx.send(_EVENTS, *map(Array, _EVENT_KINDS, columns))
             self._events.clear()
         if self._notes:
             columns = zip(*self._notes, strict=True)
-            self.cx.send(_NOTES, *(Array(kind, each) for kind, each in zip(_NOTE_KINDS, columns, strict=True)))
+            self.cx.send(_NOTES, *map(Array, _NOTE_KINDS, columns))
             self._notes.clear()
         if self._memories:
             said = [memory_row(key, each) for key, each in self._memories.items()]
             columns = zip(*said, strict=True)
-            self.cx.send(MEMORY.sql, *(Array(kind, each) for kind, each in zip(MEMORY.kinds, columns, strict=True)))
+            self.cx.send(MEMORY.sql, *map(Array, MEMORY.kinds, columns))
             self._memories.clear()
 
     def commit(self) -> int:
@@ -365,11 +365,13 @@ _ENDS = frozenset({"transaction.stopped", "transaction.lost", "transaction.close
 def committed(pending: Iterable[Pending], base: int) -> tuple[Committed, ...]:
     """Events of a batch whose sequences begin there."""
     return tuple(
-        Committed(base + sequence, identity, epoch, event, body, transaction)
-        for sequence, identity, epoch, event, body, transaction in pending
+        [
+            Committed(base + sequence, identity, epoch, event, body, transaction)
+            for sequence, identity, epoch, event, body, transaction in pending
+        ]
     )
 
 
 def absolute(sequences: Iterable[Any], base: int) -> tuple[int, ...]:
     """Sequences of a batch that begins there."""
-    return tuple(base + each for each in sequences)
+    return tuple([base + each for each in sequences])
