@@ -16,6 +16,7 @@ from gateway.app.stores import ServedStore
 from gateway.bridge.bus import Bus
 from gateway.cluster.node import ClusterNode
 from gateway.control.nodes import ALONE, NodeList, Nodes, OnlyNode
+from gateway.control.ports import LivePowers
 from gateway.control.server_info import Described, ServerFacts
 from gateway.domain.drain import DrainStage
 from gateway.domain.values import Clock
@@ -23,6 +24,7 @@ from gateway.errors import SettingsError
 from gateway.feed.feed import Feed
 from gateway.journal.journal import Journal
 from gateway.observability.metrics import Metrics
+from gateway.session.fleet_power import FleetPower
 from gateway.session.router import Router
 from gateway.store.nodes import NodeStore, own_name
 from gateway.store.reads import Reads
@@ -106,6 +108,11 @@ def new_node(
 
     assert isinstance(store, PostgresStore), "the settings see to it"
     return NodeOfMany(store, new_bus(settings), router, reads, journal, feed, clock, metrics)
+
+
+def live_powers(node: NodeOfMany | None, router: Router, clock: Clock) -> LivePowers:
+    """Looks at the power of all connected charge points, at whichever node."""
+    return FleetPower(router, clock) if node is None else node.node.powers
 
 
 def server_facts(

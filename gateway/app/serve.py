@@ -35,7 +35,7 @@ from gateway.app.gc_policy import GcPolicy
 from gateway.app.housekeeping import LostEnds
 from gateway.app.log_levels import LogLevels
 from gateway.app.loop_lag import LoopLag
-from gateway.app.nodes import new_node, server_facts
+from gateway.app.nodes import live_powers, new_node, server_facts
 from gateway.app.process_share import shared
 from gateway.app.running_status import RunningStatus
 from gateway.app.server_figures import ServerFigures
@@ -72,7 +72,6 @@ from gateway.observability.observer import GatewayObserver
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.ocpp.v16.profiles.routing import protocol as protocol_16
 from gateway.session.commands.provisioning import DesiredKey
-from gateway.session.fleet_power import FleetPower
 from gateway.session.keepalive import TimerQueue
 from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.router import Router
@@ -228,7 +227,7 @@ class Gateway:
             fleet_changed, elsewhere = node.node.fleet_changed, node.node.commands.elsewhere
         wanted = WantedStates(self.router, journal, reads, utc_now, next(iter(protocols.values())), elsewhere)
         grace = timedelta(seconds=settings.control.offline_grace_seconds)
-        self.summaries = FleetSummaries(reads, FleetPower(self.router, now), now, grace)
+        self.summaries = FleetSummaries(reads, live_powers(node, self.router, now), now, grace)
         new_control = partial(
             ControlServer,
             control_settings(settings.control, settings.http, shares),

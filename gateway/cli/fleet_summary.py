@@ -71,8 +71,12 @@ def _facts(found: FleetSummary) -> Iterator[tuple[str, object]]:
 
 def _doubts(found: FleetSummary) -> str:
     power = found.power
-    stale = f"; {kilowatts(power.stale_watts)} more on {power.stale_count} by old values" if power.stale_count else ""
-    return f"{stale}; {power.missing_count} charge without saying so" if power.missing_count else stale
+    said = f"; {kilowatts(power.stale_watts)} more on {power.stale_count} by old values" if power.stale_count else ""
+    if power.missing_count:
+        said += f"; {power.missing_count} charge without saying so"
+    if power.unanswered_nodes:
+        said += f"; without nodes that gave no answer: {', '.join(map(str, power.unanswered_nodes))}"
+    return said
 
 
 def _word(name: str, prefix: str) -> str:

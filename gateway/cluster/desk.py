@@ -1,5 +1,6 @@
 """The desk of a node: answers other nodes' calls for the charge points whose sessions it has."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -13,14 +14,17 @@ from gateway.session.router import Router
 LONGEST_SECONDS: Final = 3600.0
 """A call's deadline at most, whatever the other node says."""
 
+Looks = Callable[[wire.Look], Awaitable[wire.Seen]]
+
 log = structlog.get_logger()
 
 
 class CallDesk:
-    """Belongs to the Trio loop."""
+    """Belongs to the Trio loop. ``looks``: answers other nodes' looks at the power of this one's sessions."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, looks: Looks) -> None:
         self._router = router
+        self._looks = looks
 
     async def answer(self, message: bytes) -> bytes:
         """The reply to another node's request. Cancelling ends the waiting, not what was begun. Never raises."""
@@ -30,12 +34,14 @@ class CallDesk:
             log.error("a node's request can't be read", error=str(error))
             return wire.encode_unreadable(str(error))
         try:
+            if isinstance(request, wire.Look):
+                return wire.encode_seen(await self._looks(request))
             return wire.encode_reply(await self._answer(request))
         except Exception as error:
-            log.exception("a node's request failed", charge_point=request.identity)
+            log.exception("a node's request failed", request=type(request).__name__)
             return wire.encode_unreadable(type(error).__name__)
 
-    async def _answer(self, request: wire.Request) -> wire.Reply:
+    async def _answer(self, request: wire.Call | wire.Operate) -> wire.Reply:
         session = self._router.session(request.identity)
         if session is None or session.epoch != request.epoch:
             return wire.NotHere()

@@ -12,9 +12,11 @@ from gateway.cluster.changes import Changes
 from gateway.cluster.desk import CallDesk
 from gateway.cluster.head import HeadWatch
 from gateway.cluster.membership import BEAT_SECONDS, Membership
+from gateway.cluster.powers import ClusterPowers
 from gateway.domain.values import Clock
 from gateway.feed import Feed
 from gateway.journal.journal import Journal
+from gateway.session.fleet_power import FleetPower
 from gateway.session.router import Router
 from gateway.store.nodes import NodeStore
 from gateway.store.reads import Reads
@@ -52,7 +54,8 @@ class ClusterNode:
         self.commands = RoutedCommands(router, store, reads, journal, bus, clock, count)
         self.membership = Membership(store, journal, reads, clock, count)
         self._changes = Changes(router, store, reads)
-        self._desk = CallDesk(router)
+        self.powers = ClusterPowers(FleetPower(router, clock), store, reads, bus)
+        self._desk = CallDesk(router, self.powers.answer)
         self._head = HeadWatch(feed, reads, bus)
         self._token: trio.lowlevel.TrioToken | None = None
         journal.on_commit.append(self._head.committed)

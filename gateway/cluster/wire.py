@@ -3,10 +3,12 @@
 from typing import Any, Final, TypeAlias
 
 import orjson
-from attrs import evolve, frozen
+from attrs import astuple, evolve, frozen
 
+from gateway.domain import fleet_summary
 from gateway.domain.codec import UnreadableBody, decode_value, encode_value
 from gateway.domain.commands import COMMANDS, Command, Refused, Unknown, operation_of
+from gateway.domain.fleet_summary import NO_POWER, PowerSum
 from gateway.domain.operations import OperationRefused, OperationRequest
 
 VERSION: Final = 1
@@ -44,6 +46,13 @@ class Operate:
 
 
 @frozen
+class Look:
+    """A look at the power of the node's sessions, by identity from ``after`` on."""
+
+    after: str = ""
+
+
+@frozen
 class Recorded:
     """Its record is in the store, under its request id."""
 
@@ -53,12 +62,22 @@ class NotHere:
     """The session is not at this node, or not any more."""
 
 
-Request: TypeAlias = Call | Operate
+@frozen
+class Seen:
+    """Sessions, by identity. ``more``: there are more after the last of them."""
+
+    rows: tuple[tuple[str, fleet_summary.Seen], ...]
+    more: bool
+
+
+Request: TypeAlias = Call | Operate | Look
 Reply: TypeAlias = Recorded | NotHere | Refused | OperationRefused | Unknown
 
 
 def encode_request(request: Request) -> bytes:
     """A request, secrets of its command included: never to be logged."""
+    if isinstance(request, Look):
+        return orjson.dumps({"v": VERSION, "look": request.after})
     fields: dict[str, Any] = {
         "v": VERSION,
         "identity": request.identity,
@@ -80,6 +99,8 @@ def decode_request(data: bytes) -> Request:
     """The request in a message. Raises ``Unreadable``."""
     fields = _fields(data)
     try:
+        if "look" in fields:
+            return Look(str(fields["look"]))
         head = (
             str(fields["identity"]),
             int(fields["epoch"]),
@@ -121,6 +142,35 @@ def decode_reply(data: bytes) -> Reply:
                 raise Unreadable(f"no reply of this version: {type(error).__name__}") from error
             return reply
     raise Unreadable(f"the other node could not read the request: {fields.get('unreadable', '')!s:.200}")
+
+
+def encode_seen(seen: Seen) -> bytes:
+    """The reply to a look: of a session without power its epoch alone, some 30 bytes."""
+    rows = [
+        (identity, each.epoch) if each.power == NO_POWER else (identity, each.epoch, *astuple(each.power))
+        for identity, each in seen.rows
+    ]
+    return orjson.dumps({"v": VERSION, "seen": rows, "more": seen.more})
+
+
+def decode_seen(data: bytes) -> Seen:
+    """The reply to a look. Raises ``Unreadable``, also where the other node could not read the request."""
+    fields = _fields(data)
+    if "seen" not in fields:
+        raise Unreadable(f"the other node could not read the request: {fields.get('unreadable', '')!s:.200}")
+    try:
+        return Seen(tuple(map(_seen, fields["seen"])), bool(fields["more"]))
+    except UNREADABLE as error:
+        raise Unreadable(f"no reply of this version: {type(error).__name__}") from error
+
+
+def _seen(row: list[Any]) -> tuple[str, fleet_summary.Seen]:
+    identity, epoch, *power = row
+    if not power:
+        return str(identity), fleet_summary.Seen(int(epoch), NO_POWER)
+    watts, readings, stale_watts, stale, without = power
+    summed = PowerSum(float(watts), int(readings), float(stale_watts), int(stale), int(without))
+    return str(identity), fleet_summary.Seen(int(epoch), summed)
 
 
 def encode_unreadable(why: str) -> bytes:

@@ -90,17 +90,17 @@ class FleetSummaries:
                 pass  # a minute is missing, and shown so
 
     async def _note_minute(self) -> None:
-        seen = await self._powers.look()
+        look = await self._powers.look()
         # A sleep may end a little before or after the full minute.
         ended = self._clock() + timedelta(seconds=30)
         start = ended.replace(second=0, microsecond=0) - timedelta(minutes=1)
-        self._mark(seen, start)
+        self._mark(look.seen, start)
         for scope, known in tuple(self._known.items()):
-            power = _sum(await self._inside(scope, seen))
+            power = _sum(await self._inside(scope, look.seen))
             # A clock that was set back goes over minutes again: the later look counts.
             while known.minutes and known.minutes[-1].start >= start:
                 known.minutes.pop()
-            known.minutes.append(PowerMinute(start, power))
+            known.minutes.append(PowerMinute(start, power, look.unanswered))
 
     def _mark(self, seen: Mapping[str, Seen], at: datetime) -> None:
         """Note how many connections there have been, four times an hour."""
@@ -135,9 +135,11 @@ class FleetSummaries:
     async def _read(self, scope: Scope, known: Known) -> FleetSummary:
         now = self._clock()
         counts = await self._reads.run(_counts, dict(scope), now, now - self._grace)
-        seen = await self._inside(scope, await self._powers.look())
+        look = await self._powers.look()
+        seen = await self._inside(scope, look.seen)
         flapping = self._flapping(seen)
-        return FleetSummary(now, counts, _sum(seen), known.since, (), tuple(flapping[:MAX_SHOWN]), len(flapping))
+        shown = tuple(flapping[:MAX_SHOWN])
+        return FleetSummary(now, counts, _sum(seen), known.since, (), shown, len(flapping), look.unanswered)
 
     def _flapping(self, seen: Mapping[str, Seen]) -> list[Flapping]:
         """Those that have connected often since the oldest mark, the worst first."""

@@ -1,6 +1,5 @@
 """Ports that the composition root fills for control. All of them belong to the Trio loop."""
 
-from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -17,7 +16,7 @@ from gateway.domain.diagnostics import (
 )
 from gateway.domain.drain import DrainProgress, DrainTerms
 from gateway.domain.events import NewEvent
-from gateway.domain.fleet_summary import Seen
+from gateway.domain.fleet_summary import Look
 from gateway.domain.gateway_status import ServedCertificate, StoreStatus
 from gateway.domain.log_levels import LogLevel, LogOverride
 from gateway.domain.operations import OperationRecord, OperationRefused, OperationRequest
@@ -111,10 +110,10 @@ class Commands(Protocol):
 
 
 class LivePowers(Protocol):
-    """The power of the charge points that are connected to this process."""
+    """The power of the charge points that are connected, to this process or to any that shares its store."""
 
-    async def look(self) -> Mapping[str, Seen]:
-        """Each of them as it is now, by identity. Cancelling is safe."""
+    async def look(self) -> Look:
+        """Each of them as it is now. Cancelling is safe."""
         ...
 
 

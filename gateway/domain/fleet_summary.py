@@ -84,11 +84,21 @@ class Seen:
 
 
 @frozen
+class Look:
+    """The connected charge points at one moment, by identity. ``unanswered``: the nodes, by number, that did not say
+    which ones they have."""
+
+    seen: Mapping[str, Seen]
+    unanswered: tuple[int, ...] = ()
+
+
+@frozen
 class PowerMinute:
-    """The power at the end of a minute, which begins at ``start``."""
+    """The power at the end of a minute, which begins at ``start``. ``unanswered``: nodes whose power is not in it."""
 
     start: datetime
     power: PowerSum
+    unanswered: tuple[int, ...] = ()
 
 
 @frozen
@@ -154,7 +164,8 @@ class FleetCounts:
 @frozen
 class FleetSummary:
     """The fleet at ``at``. ``minutes``: the power of the last day, as far as it was looked at: from ``since`` on.
-    ``flapping``: since then, too, the worst first, of as many as ``flapping_count`` says."""
+    ``flapping``: since then, too, the worst first, of as many as ``flapping_count`` says. ``unanswered``: nodes whose
+    power is not in it."""
 
     at: datetime
     counts: FleetCounts
@@ -163,3 +174,4 @@ class FleetSummary:
     minutes: tuple[PowerMinute, ...] = ()
     flapping: tuple[Flapping, ...] = ()
     flapping_count: int = 0
+    unanswered: tuple[int, ...] = ()

@@ -1,10 +1,8 @@
 """The power of the connected charge points, by looks at their sessions: what a message brings costs nothing more."""
 
-from collections.abc import Mapping
-
 import trio
 
-from gateway.domain.fleet_summary import Seen, power_of
+from gateway.domain.fleet_summary import Look, Seen, power_of
 from gateway.domain.values import Clock
 from gateway.session.closing_pace import AT_ONCE
 from gateway.session.router import Router
@@ -17,7 +15,7 @@ class FleetPower:
         self._router = router
         self._clock = clock
 
-    async def look(self) -> Mapping[str, Seen]:
+    async def look(self) -> Look:
         """The connected charge points, by identity; some 3 microseconds each, in steps between which others get their
         turn. Cancelling is safe."""
         found: dict[str, Seen] = {}
@@ -27,4 +25,4 @@ class FleetPower:
             for identity, session in owned[first : first + AT_ONCE]:
                 found[identity] = Seen(session.epoch, power_of(session.powers, now))
             await trio.lowlevel.checkpoint()
-        return found
+        return Look(found)

@@ -54,7 +54,7 @@ STATES = {
     "clock_watch": PER_NODE,  # the record of it is one, the last look's
     "retention": CHORE,
     "fleet": CHORE,
-    "summaries": SHARED,  # counts of the store; the power is that of the sessions here
+    "summaries": SHARED,  # counts of the store; the power is asked of all nodes
     "endpoints": PER_NODE,  # TLS and its tickets
     "_announcements": PER_NODE,
     "figures": SHARED,
@@ -100,6 +100,7 @@ SINGLE = {
     "diagnostics: frames, refused connections, deviations, taps": (PER_NODE, ""),
     "vendors' services": (PER_NODE, ""),
     "live sessions": (ROUTED, f"{CALLS}::test_what_is_here_is_the_router_s"),
+    "live power and its day's curve": (ROUTED, "tests/nodes/test_powers.py::test_a_look_finds_the_sessions_of_all_nodes"),
     "last heard": (
         PER_NODE,
         f"{STORE}::test_only_an_owner_records_when_a_charge_point_was_heard",

@@ -25,7 +25,9 @@ def test_a_fleet_is_shown_with_what_is_wrong_with_it(fake, run):
             summaries.MakeCount(count=4),
         ],
         other_make_count=1,
-        power=summaries.FleetPower(watts=7400, reading_count=2, stale_watts=1000, stale_count=1, missing_count=3),
+        power=summaries.FleetPower(
+            watts=7400, reading_count=2, stale_watts=1000, stale_count=1, missing_count=3, unanswered_nodes=[2, 5]
+        ),
         faults=[summaries.FleetFault(charge_point="CP7", connector=fault)],
         fault_count=1,
         silent_charge_points=[summaries.SilentChargePoint(charge_point="CP8", since_time=T0)],
@@ -41,6 +43,7 @@ def test_a_fleet_is_shown_with_what_is_wrong_with_it(fake, run):
     assert "12, 7 connected" in shown
     once = " ".join(shown.split())
     assert "7.40 kW on 2 connectors; 1.00 kW more on 1 by old values; 3 charge without saying so" in once
+    assert "charge without saying so; without nodes that gave no answer: 2, 5" in once
     assert "3 charging, 1 available" in shown
     assert "and 1 chargers of other makes" in shown
     for words in (("V M", "1.2", "7"), ("CP7", "2", "GroundFailure", "wet"), ("CP9", "11"), ("operations sent", "4")):

@@ -1,6 +1,8 @@
 """Commands, operations and changes at a node for a charge point that another node has."""
 
+import signal
 import uuid
+from functools import partial
 
 import grpc
 import pytest
@@ -8,13 +10,13 @@ import trio
 
 from gateway.api.v1 import charge_point_pb2 as points
 from gateway.api.v1 import command_pb2 as commands
+from gateway.api.v1 import fleet_pb2, fleet_pb2_grpc, operation_pb2_grpc, server_pb2_grpc
 from gateway.api.v1 import operation_pb2 as operations
-from gateway.api.v1 import operation_pb2_grpc, server_pb2_grpc
 from gateway.api.v1 import server_pb2 as servers
 from tests.cluster.site import Site
 from tests.endtoend.asking import CONNECTOR, failure, in_thread, trigger
-from tests.endtoend.charger import chargers, connect
-from tests.endtoend.gateway_process import RPC_SECONDS, eventually
+from tests.endtoend.charger import chargers, connect, now
+from tests.endtoend.gateway_process import RPC_SECONDS, Gateway, eventually
 from tests.endtoend.wire import Closed
 
 pytestmark = pytest.mark.postgres
@@ -63,6 +65,30 @@ async def test_an_operation_is_begun_where_the_charger_is(site: Site) -> None:
         begun = await in_thread(lambda: stub.StartCharging(request, timeout=RPC_SECONDS))
         assert begun.operation.charge_point == "CP1"
         assert (await charger.is_asked("RemoteStartTransaction"))["idTag"] == "TAG"
+
+
+async def test_any_node_shows_the_power_of_all(site: Site) -> None:
+    """Of a charger at one node at each of the others, too; a node that hangs is named, and what it has is not there."""
+    first, second, _ = site.nodes
+
+    def seen(node: Gateway) -> tuple[float, list[int]]:
+        stub = fleet_pb2_grpc.FleetServiceStub(node.channel)
+        power = stub.GetFleetSummary(fleet_pb2.GetFleetSummaryRequest(), timeout=RPC_SECONDS).summary.power
+        return power.watts, list(power.unanswered_nodes)
+
+    first.add_charge_point("CP1")
+    async with chargers(second, "CP1") as [charger]:
+        await charger.status("Charging")
+        sampled = [{"value": "7400", "measurand": "Power.Active.Import", "unit": "W"}]
+        values = [{"timestamp": now(), "sampledValue": sampled}]
+        await charger.call("MeterValues", {"connectorId": 1, "meterValue": values})
+        for node in site.nodes:
+            found = await in_thread(eventually, "it is in the sum", partial(seen, node), lambda said: said[0] > 0)
+            assert found == (7400.0, [])
+        second.signal(signal.SIGSTOP)
+        found = await in_thread(eventually, "it is named", partial(seen, first), lambda said: bool(said[1]))
+        assert found == (0.0, [2])
+        second.signal(signal.SIGCONT)
 
 
 async def test_an_operator_at_another_node_disconnects_and_deletes(site: Site) -> None:

@@ -20,6 +20,7 @@ from gateway.control.vendor_data import VendorServiceRegistry
 from gateway.domain.commands import CallOutcome, Command, CommandRecord, CommandState, Refused, StatusAnswer
 from gateway.domain.drain import DrainProgress, DrainStage, DrainTerms
 from gateway.domain.events import ChargePointConnected, NewEvent
+from gateway.domain.fleet_summary import Look
 from gateway.domain.gateway_status import StoreStatus
 from gateway.domain.log_levels import LogLevel, LogOverride
 from gateway.domain.steering import ChangedWanted
@@ -176,9 +177,10 @@ class FakePowers:
     """Sessions as a look finds them."""
 
     seen: dict = field(factory=dict)
+    unanswered: tuple = ()
 
     async def look(self):
-        return dict(self.seen)
+        return Look(dict(self.seen), self.unanswered)
 
 
 @define

@@ -206,6 +206,7 @@ async def test_the_summary_over_the_wire(gateway):
     epoch = await gateway.charge_point("CP1")
     await gateway.append("CP1", epoch, ConnectorStatusChanged(ConnectorAddress(1, 1), "Faulted", "GroundFailure"))
     gateway.powers.seen = {"CP1": Seen(1, PowerSum(7400.0, 1, 11.0, 2, 3))}
+    gateway.powers.unanswered = (2, 5)
     stream = gateway.client.fleet.WatchFleetSummary(pb.WatchFleetSummaryRequest(), timeout=10)
     watched = await trio.to_thread.run_sync(next, stream)
     stream.cancel()
@@ -217,6 +218,7 @@ async def test_the_summary_over_the_wire(gateway):
     ]
     assert (found.power.watts, found.power.reading_count) == (7400.0, 1)
     assert (found.power.stale_watts, found.power.stale_count, found.power.missing_count) == (11.0, 2, 3)
+    assert list(found.power.unanswered_nodes) == [2, 5]
     [fault] = found.faults
     assert (fault.charge_point, fault.connector.error_code, found.fault_count) == ("CP1", "GroundFailure", 1)
 

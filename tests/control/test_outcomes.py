@@ -40,7 +40,7 @@ from gateway.session.limits import SessionLimits
 from gateway.session.router import Router
 from gateway.store.commits import AddCredential
 from gateway.store.nodes import OwnerRecord
-from tests.nodes.fakes import FakeBus, FakeNodes
+from tests.nodes.fakes import FakeBus, FakeNodes, nothing_seen
 from tests.support.harness import Harness, boot, virtual_clock
 from tests.support.wire import FakeTransport, ScriptedCharger
 
@@ -521,7 +521,7 @@ async def _asked_elsewhere(world: World) -> tuple[FakeBus, str]:
     routed = RoutedCommands(router, nodes, harness.reads, harness.journal, bus, virtual_clock)
     world.calls = CommandCalls(harness.reads, routed, virtual_clock)
     subject = subjects.node(harness.store.store_id, 2, 1)
-    bus.serve(subject, CallDesk(harness.router).answer)
+    bus.serve(subject, CallDesk(harness.router, nothing_seen).answer)
     return bus, subject
 
 

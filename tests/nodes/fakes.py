@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from gateway.bridge.bus import BusDown, Handler, NoResponder
+from gateway.cluster import wire
 from gateway.domain.events import StoredEvent
 from gateway.domain.records import ChargePointRecord
 from gateway.errors import StoreUnavailable
@@ -105,3 +106,8 @@ class FakeNodes:
     def free_lanes(self, seconds: float) -> int:
         self._look()
         return self.freed
+
+
+async def nothing_seen(_: wire.Look) -> wire.Seen:
+    """What a node without sessions answers to a look."""
+    return wire.Seen((), more=False)

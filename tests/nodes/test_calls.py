@@ -27,7 +27,7 @@ from gateway.session.limits import SessionLimits
 from gateway.session.router import Router
 from gateway.store.commits import Done, Missing
 from gateway.store.nodes import AskToDisconnect, OwnerRecord
-from tests.nodes.fakes import FakeBus, FakeNodes
+from tests.nodes.fakes import FakeBus, FakeNodes, nothing_seen
 from tests.support.harness import Harness, boot, virtual_clock
 from tests.support.wire import ScriptedCharger
 
@@ -54,7 +54,7 @@ class TwoNodes:
             virtual_clock,
             lambda *said: self.counted.append(said),
         )
-        self.bus.serve(self.subject, CallDesk(self.there.router).answer)
+        self.bus.serve(self.subject, CallDesk(self.there.router, nothing_seen).answer)
 
     @property
     def subject(self) -> str:
@@ -228,7 +228,7 @@ async def test_an_answer_of_a_later_version_counts_as_none(two: TwoNodes, autoju
 
 async def test_a_request_that_can_not_be_read_is_answered_so(two: TwoNodes, autojump_clock: MockClock) -> None:
     """Nothing is begun."""
-    reply = await CallDesk(two.there.router).answer(b'{"v": 2}')
+    reply = await CallDesk(two.there.router, nothing_seen).answer(b'{"v": 2}')
     assert b"unreadable" in reply
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.cluster import wire
 from gateway.domain.commands import COMMANDS, FieldViolation, RefusalReason, Refused, Reset, ResetType, Unknown
+from gateway.domain.fleet_summary import NO_POWER, PowerSum, Seen
 from gateway.domain.operation_refusals import OperationRefusal, OperationRefused
 from gateway.domain.operations import OperationKind, OperationRequest
 from gateway.domain.security_commands import GetLog
@@ -49,10 +50,26 @@ def test_each_reply_arrives_as_it_was_sent(reply: Any) -> None:
     assert wire.decode_reply(wire.encode_reply(reply)) == reply
 
 
+COUNTS = st.integers(0, 2**31)
+WATTS = st.floats(allow_nan=False, allow_infinity=False)
+POWERS = st.builds(PowerSum, WATTS, COUNTS, WATTS, COUNTS, COUNTS) | st.just(NO_POWER)
+SEEN = st.tuples(st.text(), st.builds(Seen, st.integers(1, 2**40), POWERS))
+
+
+@given(st.lists(SEEN), st.booleans(), st.text())
+def test_a_look_and_its_reply_arrive_as_they_were_sent(rows: Any, more: bool, after: str) -> None:
+    """A reply that can't be read as one is refused, by the node's own words where it has any."""
+    assert wire.decode_request(wire.encode_request(wire.Look(after))) == wire.Look(after)
+    reply = wire.encode_seen(wire.Seen(tuple(rows), more))
+    assert wire.decode_seen(reply) == wire.Seen(tuple(rows), more)
+    with pytest.raises(wire.Unreadable, match="could not read the request: because"):
+        wire.decode_seen(wire.encode_unreadable("because"))
+
+
 def test_a_message_of_a_later_version_is_refused_with_the_reason() -> None:
     """And the refusal of a request is none of its replies."""
     later = orjson.dumps({"v": 2, "call": []})
-    for read in (wire.decode_request, wire.decode_reply):
+    for read in (wire.decode_request, wire.decode_reply, wire.decode_seen):
         with pytest.raises(wire.Unreadable, match="another version"):
             read(later)
     with pytest.raises(wire.Unreadable, match="could not read the request: because"):
@@ -64,14 +81,15 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-NAMES = "identity epoch request_id seconds caller call operate own recorded not_here refused operation_refused unknown"
+NAMES = """identity epoch request_id seconds caller call operate own recorded not_here refused operation_refused unknown
+    look seen more"""
 FIELDS = st.fixed_dictionaries({"v": st.just(1)}, optional=dict.fromkeys(NAMES.split(), JSON))
 
 
 @given(FIELDS.map(orjson.dumps) | st.binary())
 def test_anything_is_read_or_refused(data: Any) -> None:
     """By a value or by the documented error, never by another."""
-    for read in (wire.decode_request, wire.decode_reply):
+    for read in (wire.decode_request, wire.decode_reply, wire.decode_seen):
         try:
             read(data)
         except wire.Unreadable:

@@ -18,14 +18,14 @@ async def test_each_connected_charge_point_has_its_power(harness: Harness, autoj
     harness.asks_nothing()
     harness.add_charge_point()
     looks = FleetPower(harness.router, virtual_clock)
-    assert await looks.look() == {}
+    assert (await looks.look()).seen == {}
     async with harness.connected() as charger:
         await status(charger, "Charging")
         await status(charger, "Charging", 2)
         await power(charger, 7000)
-        [seen] = (await looks.look()).values()
+        [seen] = (await looks.look()).seen.values()
         assert (seen.epoch, seen.power) == (1, PowerSum(7000.0, 1, 0.0, 0, 1))
         old = FleetPower(harness.router, lambda: virtual_clock() + STALE * 2 * SECOND)
-        [seen] = (await old.look()).values()
+        [seen] = (await old.look()).seen.values()
         assert seen.power == PowerSum(0.0, 0, 7000.0, 1, 1)
-    assert await looks.look() == {}
+    assert (await looks.look()).seen == {}

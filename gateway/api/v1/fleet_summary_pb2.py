@@ -29,7 +29,7 @@ from gateway.api.v1 import steering_pb2 as gateway_dot_api_dot_v1_dot_steering__
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gateway/api/v1/fleet_summary.proto\x12\x0egateway.api.v1\x1a!gateway/api/v1/charge_point.proto\x1a\x1egateway/api/v1/operation.proto\x1a\x1cgateway/api/v1/reading.proto\x1a\x1dgateway/api/v1/steering.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xea\x06\n\x0c\x46leetSummary\x12\x30\n\x0csummary_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x63harge_point_count\x18\x02 \x01(\x03\x12=\n\x13\x63harge_point_counts\x18\x03 \x03(\x0b\x32 .gateway.api.v1.ChargePointCount\x12\x41\n\x15\x63harging_state_counts\x18\x04 \x03(\x0b\x32\".gateway.api.v1.ChargingStateCount\x12.\n\x0bmake_counts\x18\x05 \x03(\x0b\x32\x19.gateway.api.v1.MakeCount\x12\x18\n\x10other_make_count\x18\x06 \x01(\x03\x12)\n\x05power\x18\x07 \x01(\x0b\x32\x1a.gateway.api.v1.FleetPower\x12\x32\n\rpower_minutes\x18\x08 \x03(\x0b\x32\x1b.gateway.api.v1.PowerMinute\x12\x36\n\x12history_since_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x66\x61ults\x18\n \x03(\x0b\x32\x1a.gateway.api.v1.FleetFault\x12\x13\n\x0b\x66\x61ult_count\x18\x0b \x01(\x03\x12?\n\x14silent_charge_points\x18\x0c \x03(\x0b\x32!.gateway.api.v1.SilentChargePoint\x12\x14\n\x0csilent_count\x18\r \x01(\x03\x12\x43\n\x16\x66lapping_charge_points\x18\x0e \x03(\x0b\x32#.gateway.api.v1.FlappingChargePoint\x12\x16\n\x0e\x66lapping_count\x18\x0f \x01(\x03\x12\x1d\n\x15never_connected_count\x18\x10 \x01(\x03\x12=\n\x10operation_counts\x18\x11 \x03(\x0b\x32#.gateway.api.v1.OperationStageCount\x12\x36\n\x0fsteering_counts\x18\x12 \x03(\x0b\x32\x1d.gateway.api.v1.SteeringCount\x12\x1e\n\x16open_transaction_count\x18\x13 \x01(\x03\"s\n\nFleetPower\x12\r\n\x05watts\x18\x01 \x01(\x01\x12\x15\n\rreading_count\x18\x02 \x01(\x03\x12\x13\n\x0bstale_watts\x18\x03 \x01(\x01\x12\x13\n\x0bstale_count\x18\x04 \x01(\x03\x12\x15\n\rmissing_count\x18\x05 \x01(\x03\"h\n\x0bPowerMinute\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05power\x18\x02 \x01(\x0b\x32\x1a.gateway.api.v1.FleetPower\"Q\n\x12\x43hargingStateCount\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x1d.gateway.api.v1.ChargingState\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"f\n\tMakeCount\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x03 \x01(\t\x12\x11\n\tconnected\x18\x04 \x01(\x08\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\"c\n\nFleetFault\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12,\n\tconnector\x18\x02 \x01(\x0b\x32\x19.gateway.api.v1.Connector\x12\x11\n\tconnected\x18\x03 \x01(\x08\"Y\n\x11SilentChargePoint\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12.\n\nsince_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x13\x46lappingChargePoint\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x18\n\x10\x63onnection_count\x18\x02 \x01(\x03\"S\n\x13OperationStageCount\x12-\n\x05stage\x18\x01 \x01(\x0e\x32\x1e.gateway.api.v1.OperationStage\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"L\n\rSteeringCount\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x1d.gateway.api.v1.SteeringState\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x42O\n\x17internal.gateway.api.v1P\x01Z!gateway.internal/api/v1;gatewayv1\xaa\x02\x0eGateway.Api.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gateway/api/v1/fleet_summary.proto\x12\x0egateway.api.v1\x1a!gateway/api/v1/charge_point.proto\x1a\x1egateway/api/v1/operation.proto\x1a\x1cgateway/api/v1/reading.proto\x1a\x1dgateway/api/v1/steering.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xea\x06\n\x0c\x46leetSummary\x12\x30\n\x0csummary_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x63harge_point_count\x18\x02 \x01(\x03\x12=\n\x13\x63harge_point_counts\x18\x03 \x03(\x0b\x32 .gateway.api.v1.ChargePointCount\x12\x41\n\x15\x63harging_state_counts\x18\x04 \x03(\x0b\x32\".gateway.api.v1.ChargingStateCount\x12.\n\x0bmake_counts\x18\x05 \x03(\x0b\x32\x19.gateway.api.v1.MakeCount\x12\x18\n\x10other_make_count\x18\x06 \x01(\x03\x12)\n\x05power\x18\x07 \x01(\x0b\x32\x1a.gateway.api.v1.FleetPower\x12\x32\n\rpower_minutes\x18\x08 \x03(\x0b\x32\x1b.gateway.api.v1.PowerMinute\x12\x36\n\x12history_since_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x66\x61ults\x18\n \x03(\x0b\x32\x1a.gateway.api.v1.FleetFault\x12\x13\n\x0b\x66\x61ult_count\x18\x0b \x01(\x03\x12?\n\x14silent_charge_points\x18\x0c \x03(\x0b\x32!.gateway.api.v1.SilentChargePoint\x12\x14\n\x0csilent_count\x18\r \x01(\x03\x12\x43\n\x16\x66lapping_charge_points\x18\x0e \x03(\x0b\x32#.gateway.api.v1.FlappingChargePoint\x12\x16\n\x0e\x66lapping_count\x18\x0f \x01(\x03\x12\x1d\n\x15never_connected_count\x18\x10 \x01(\x03\x12=\n\x10operation_counts\x18\x11 \x03(\x0b\x32#.gateway.api.v1.OperationStageCount\x12\x36\n\x0fsteering_counts\x18\x12 \x03(\x0b\x32\x1d.gateway.api.v1.SteeringCount\x12\x1e\n\x16open_transaction_count\x18\x13 \x01(\x03\"\x8d\x01\n\nFleetPower\x12\r\n\x05watts\x18\x01 \x01(\x01\x12\x15\n\rreading_count\x18\x02 \x01(\x03\x12\x13\n\x0bstale_watts\x18\x03 \x01(\x01\x12\x13\n\x0bstale_count\x18\x04 \x01(\x03\x12\x15\n\rmissing_count\x18\x05 \x01(\x03\x12\x18\n\x10unanswered_nodes\x18\x06 \x03(\x05\"h\n\x0bPowerMinute\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05power\x18\x02 \x01(\x0b\x32\x1a.gateway.api.v1.FleetPower\"Q\n\x12\x43hargingStateCount\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x1d.gateway.api.v1.ChargingState\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"f\n\tMakeCount\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x18\n\x10\x66irmware_version\x18\x03 \x01(\t\x12\x11\n\tconnected\x18\x04 \x01(\x08\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\"c\n\nFleetFault\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12,\n\tconnector\x18\x02 \x01(\x0b\x32\x19.gateway.api.v1.Connector\x12\x11\n\tconnected\x18\x03 \x01(\x08\"Y\n\x11SilentChargePoint\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12.\n\nsince_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x13\x46lappingChargePoint\x12\x14\n\x0c\x63harge_point\x18\x01 \x01(\t\x12\x18\n\x10\x63onnection_count\x18\x02 \x01(\x03\"S\n\x13OperationStageCount\x12-\n\x05stage\x18\x01 \x01(\x0e\x32\x1e.gateway.api.v1.OperationStage\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"L\n\rSteeringCount\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x1d.gateway.api.v1.SteeringState\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x42O\n\x17internal.gateway.api.v1P\x01Z!gateway.internal/api/v1;gatewayv1\xaa\x02\x0eGateway.Api.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,22 +39,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\027internal.gateway.api.v1P\001Z!gateway.internal/api/v1;gatewayv1\252\002\016Gateway.Api.V1'
   _globals['_FLEETSUMMARY']._serialized_start=216
   _globals['_FLEETSUMMARY']._serialized_end=1090
-  _globals['_FLEETPOWER']._serialized_start=1092
-  _globals['_FLEETPOWER']._serialized_end=1207
-  _globals['_POWERMINUTE']._serialized_start=1209
-  _globals['_POWERMINUTE']._serialized_end=1313
-  _globals['_CHARGINGSTATECOUNT']._serialized_start=1315
-  _globals['_CHARGINGSTATECOUNT']._serialized_end=1396
-  _globals['_MAKECOUNT']._serialized_start=1398
-  _globals['_MAKECOUNT']._serialized_end=1500
-  _globals['_FLEETFAULT']._serialized_start=1502
-  _globals['_FLEETFAULT']._serialized_end=1601
-  _globals['_SILENTCHARGEPOINT']._serialized_start=1603
-  _globals['_SILENTCHARGEPOINT']._serialized_end=1692
-  _globals['_FLAPPINGCHARGEPOINT']._serialized_start=1694
-  _globals['_FLAPPINGCHARGEPOINT']._serialized_end=1763
-  _globals['_OPERATIONSTAGECOUNT']._serialized_start=1765
-  _globals['_OPERATIONSTAGECOUNT']._serialized_end=1848
-  _globals['_STEERINGCOUNT']._serialized_start=1850
-  _globals['_STEERINGCOUNT']._serialized_end=1926
+  _globals['_FLEETPOWER']._serialized_start=1093
+  _globals['_FLEETPOWER']._serialized_end=1234
+  _globals['_POWERMINUTE']._serialized_start=1236
+  _globals['_POWERMINUTE']._serialized_end=1340
+  _globals['_CHARGINGSTATECOUNT']._serialized_start=1342
+  _globals['_CHARGINGSTATECOUNT']._serialized_end=1423
+  _globals['_MAKECOUNT']._serialized_start=1425
+  _globals['_MAKECOUNT']._serialized_end=1527
+  _globals['_FLEETFAULT']._serialized_start=1529
+  _globals['_FLEETFAULT']._serialized_end=1628
+  _globals['_SILENTCHARGEPOINT']._serialized_start=1630
+  _globals['_SILENTCHARGEPOINT']._serialized_end=1719
+  _globals['_FLAPPINGCHARGEPOINT']._serialized_start=1721
+  _globals['_FLAPPINGCHARGEPOINT']._serialized_end=1790
+  _globals['_OPERATIONSTAGECOUNT']._serialized_start=1792
+  _globals['_OPERATIONSTAGECOUNT']._serialized_end=1875
+  _globals['_STEERINGCOUNT']._serialized_start=1877
+  _globals['_STEERINGCOUNT']._serialized_end=1953
 # @@protoc_insertion_point(module_scope)

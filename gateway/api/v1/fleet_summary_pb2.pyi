@@ -82,8 +82,8 @@ class FleetSummary(_message.Message):
 
     @_builtins.property
     def power(self) -> Global___FleetPower:
-        """The power that flows into vehicles now, of charge points that are connected to this gateway. On one database with
-        others, each gateway has its own.
+        """The power that flows into vehicles now, of charge points that are connected to any of the gateways that share the
+        database.
         """
 
     @_builtins.property
@@ -162,6 +162,7 @@ class FleetPower(_message.Message):
     STALE_WATTS_FIELD_NUMBER: _builtins.int
     STALE_COUNT_FIELD_NUMBER: _builtins.int
     MISSING_COUNT_FIELD_NUMBER: _builtins.int
+    UNANSWERED_NODES_FIELD_NUMBER: _builtins.int
     watts: _builtins.float
     """In watts: the sum of the readings that are of the present, of the last five minutes."""
     reading_count: _builtins.int
@@ -172,6 +173,12 @@ class FleetPower(_message.Message):
     """How many connectors that is the sum of."""
     missing_count: _builtins.int
     """How many connectors charge and have sent no power on their present connection."""
+    @_builtins.property
+    def unanswered_nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The nodes, by their numbers, that did not answer what their charge points draw: none of that is in these figures, nor
+        in the count of flapping charge points.
+        """
+
     def __init__(
         self,
         *,
@@ -180,10 +187,11 @@ class FleetPower(_message.Message):
         stale_watts: _builtins.float = ...,
         stale_count: _builtins.int = ...,
         missing_count: _builtins.int = ...,
+        unanswered_nodes: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing_count", b"missing_count", "reading_count", b"reading_count", "stale_count", b"stale_count", "stale_watts", b"stale_watts", "watts", b"watts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing_count", b"missing_count", "reading_count", b"reading_count", "stale_count", b"stale_count", "stale_watts", b"stale_watts", "unanswered_nodes", b"unanswered_nodes", "watts", b"watts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,5 +1,7 @@
 """The summary of the fleet as a message."""
 
+from collections.abc import Iterable
+
 from gateway.api.v1 import charge_point_pb2
 from gateway.api.v1 import fleet_summary_pb2 as pb
 from gateway.control.convert.common import timestamp
@@ -35,7 +37,7 @@ def fleet_summary(found: FleetSummary) -> pb.FleetSummary:
             for each in counts.makes
         ],
         other_make_count=counts.total - sum(each.count for each in counts.makes),
-        power=_power(found.power),
+        power=_power(found.power, found.unanswered),
         power_minutes=map(_minute, found.minutes),
         history_since_time=timestamp(found.since),
         faults=[
@@ -68,15 +70,16 @@ def fleet_summary(found: FleetSummary) -> pb.FleetSummary:
     )
 
 
-def _power(power: PowerSum) -> pb.FleetPower:
+def _power(power: PowerSum, unanswered: Iterable[int]) -> pb.FleetPower:
     return pb.FleetPower(
         watts=power.watts,
         reading_count=power.readings,
         stale_watts=power.stale_watts,
         stale_count=power.stale,
         missing_count=power.without,
+        unanswered_nodes=unanswered,
     )
 
 
 def _minute(minute: PowerMinute) -> pb.PowerMinute:
-    return pb.PowerMinute(start_time=timestamp(minute.start), power=_power(minute.power))
+    return pb.PowerMinute(start_time=timestamp(minute.start), power=_power(minute.power, minute.unanswered))
