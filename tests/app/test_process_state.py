@@ -100,7 +100,10 @@ SINGLE = {
     "diagnostics: frames, refused connections, deviations, taps": (PER_NODE, ""),
     "vendors' services": (PER_NODE, ""),
     "live sessions": (ROUTED, f"{CALLS}::test_what_is_here_is_the_router_s"),
-    "live power and its day's curve": (ROUTED, "tests/nodes/test_powers.py::test_a_look_finds_the_sessions_of_all_nodes"),
+    "live power, its curve": (
+        ROUTED,
+        "tests/nodes/test_powers.py::test_a_look_finds_the_sessions_of_all_nodes",
+    ),
     "last heard": (
         PER_NODE,
         f"{STORE}::test_only_an_owner_records_when_a_charge_point_was_heard",

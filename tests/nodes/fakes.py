@@ -109,5 +109,5 @@ class FakeNodes:
 
 
 async def nothing_seen(_: wire.Look) -> wire.Seen:
-    """What a node without sessions answers to a look."""
+    """The answer of a node without sessions to a look."""
     return wire.Seen((), more=False)

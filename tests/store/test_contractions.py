@@ -10,7 +10,7 @@ from gateway.errors import StoreCorrupt, StoreError, StoreInUse, StoreUnavailabl
 from gateway.store.nodes import SILENCE_SECONDS
 from gateway.store.postgres import Durability, PostgresStore, contraction, faults, migrate
 from gateway.store.postgres.connection import Connection
-from gateway.store.postgres.lane import SCHEMA_LOCK, Lane
+from gateway.store.postgres.lane import LANE_LOCK, SCHEMA_LOCK, SLOT_LOCK, Lane
 from gateway.store.postgres.migrate import Migration, known_version
 from tests.store.builders import T0, above, append, connect, status
 
@@ -152,6 +152,58 @@ def test_an_older_node_that_has_ended_holds_nothing_up_once_its_lease_is_over(si
     site.lapse(1)
     connect(site.open(2, *LATER))
     assert site.version() == CONTRACTS.version
+
+
+def test_an_older_node_that_hangs_holds_nothing_up_once_it_was_silent_all_the_while(site):
+    """Its connection is ended, as by any other node; should it wake, it writes nothing any more and says why."""
+    older = site.open(1)
+    connect(older)
+    site.lapse(1)
+    newer = site.open(2, *LATER)
+    assert site.version() == CONTRACTS.version
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match=f"needs a gateway that knows version {CONTRACTS.oldest}"):
+            append(older, status(), epoch=1)
+    assert connect(newer).epoch == 2
+
+
+def test_an_older_node_that_wakes_meanwhile_holds_a_contraction_up(site, monkeypatch):
+    """It is waited for as long as one that is gone; its connection stays."""
+    monkeypatch.setattr(contraction, "WAIT_SECONDS", 60.0)
+    older = site.open(1)
+    connect(older)
+    site.lapse(1)
+    opening = Opening(site, 2, *LATER)
+    while not site.execute(f"SELECT 1 FROM pg_locks WHERE granted AND classid::int8 = {SLOT_LOCK} AND objid = 2"):
+        assert opening.is_alive()
+    append(older, status(), epoch=1)
+    site.lapse(1, left=SILENCE_SECONDS)
+    opening.join()
+    assert isinstance(opening.error, StoreInUse)
+    assert "slot 1" in str(opening.error)
+    append(older, status(), epoch=1)
+
+
+def test_a_silent_node_whose_commit_may_count_yet_is_named_with_the_cure(site, monkeypatch):
+    """It waits for a lock of another's: it is not ended, and the refusal says what to do."""
+    monkeypatch.setattr(contraction, "HOLD_SECONDS", 0.1)
+    older = site.open(1)
+    connect(older)
+    gate = Connection(site.url)
+    gate.rows("SELECT pg_advisory_lock($1, 1)", LANE_LOCK)
+    waits = threading.Thread(target=append, args=(older, status()), kwargs={"epoch": 1})
+    waits.start()
+    while not site.execute(f"SELECT 1 FROM pg_locks WHERE NOT granted AND classid::int8 = {LANE_LOCK}"):
+        assert waits.is_alive()
+    site.lapse(1)
+    try:
+        with pytest.raises(StoreInUse, match=r"slot 1 \(.*, silent for \d+ s\).*one that is silent hangs: end its"):
+            site.open(2, *LATER)
+        assert site.version() == NOW
+    finally:
+        gate.close()
+        waits.join()
+    append(older, status(), epoch=1)
 
 
 def test_a_contraction_waits_for_a_lease_that_runs_out(site, monkeypatch):

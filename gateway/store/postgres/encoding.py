@@ -80,13 +80,13 @@ def array(kind: str, values: Sequence[Value]) -> bytes:
         return _HEAD.pack(1, 1, oid, count, 1) + b"".join(said)
     oid = _OTHERS[kind]
     if nulls:
-        parts = []
+        parts: list[bytes] = []
         for value in values:
             data = None if value is None else _bytes(value)
             parts += (_NULL,) if data is None else (_SIZE_OF(len(data)), data)
         return _HEAD.pack(1, 1, oid, count, 1) + b"".join(parts)
     # Nearly all there is: what can be done for the whole column is not done for each value.
-    plain = values if kind == "bytea" else _encoded(values)
+    plain: Sequence[Any] = values if kind == "bytea" else _encoded(values)
     both: list[Any] = [b""] * (2 * count)
     both[::2] = map(_SIZE_OF, map(len, plain))
     both[1::2] = plain
