@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from math import ceil
 
 from attrs import frozen
 
@@ -111,11 +112,13 @@ class LatencyCount:
 
     def quantile(self, share: float) -> float:
         """Seconds within which a share (0 to 1) of the answers came: evenly spread within a bucket, as Prometheus
-        estimates it; the highest bound for those above it. 0 without an answer."""
+        estimates it, but no more than their sum allows; the highest bound for those above it. 0 without an answer."""
         wanted, below, lower = share * self.count, 0, 0.0
         for bound, count in zip(self.bounds, self.counts, strict=False):
             if count and below + count >= wanted:
-                return lower + (bound - lower) * (wanted - below) / count
+                # What is sought and each that took longer are at least as many, and took at least as long each.
+                at_least = self.count - max(1, ceil(wanted)) + 1
+                return min(lower + (bound - lower) * (wanted - below) / count, max(lower, self.total / at_least))
             below, lower = below + count, bound
         return lower if self.count else 0.0
 

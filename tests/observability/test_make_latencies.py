@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from math import ceil
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.domain.diagnostics import LatencyCount, LatencyKind
 from gateway.domain.events import BootInformation
-from gateway.histogram import MAX_SERIES, Latencies
+from gateway.histogram import MAX_SERIES, ROUND_TRIP_BOUNDS, Histogram, Latencies
 from gateway.observability.make_latencies import MAX_MAKES, MakeLatencies
 from gateway.observability.metrics import Metrics
 
@@ -114,6 +119,26 @@ def test_actions_beyond_the_bound_are_counted_together() -> None:
 )
 def test_a_quantile_is_estimated_as_prometheus_does(counts: tuple[int, ...], share: float, seconds: float) -> None:
     """Evenly within a bucket, and the highest bound beyond it."""
-    entry = LatencyCount(1, LatencyKind.ANSWER, "Heartbeat", "", "", "", (1.0, 2.0), counts, 0.0)
+    entry = LatencyCount(1, LatencyKind.ANSWER, "Heartbeat", "", "", "", (1.0, 2.0), counts, 1e3)
     assert entry.quantile(share) == pytest.approx(seconds)
-    assert entry.mean == 0.0
+
+
+@given(st.lists(st.floats(0.0001, 50), min_size=1, max_size=40), st.sampled_from([0.5, 0.9, 0.99, 1.0]))
+def test_no_quantile_is_more_than_the_sum_of_answers_allows(took: list[float], share: float) -> None:
+    """Chargers that answer in a millisecond, far below the lowest bound, are not shown with its half."""
+    histogram = Histogram(ROUND_TRIP_BOUNDS)
+    for each in took:
+        histogram.observe(each)
+    entry = LatencyCount(
+        1, LatencyKind.CALL, "Reset", "", "", "", ROUND_TRIP_BOUNDS, tuple(histogram.counts), histogram.total
+    )
+    rank = max(1, ceil(share * len(took)))
+    right = sorted(took)[rank - 1]
+    bucket = bisect_left(ROUND_TRIP_BOUNDS, right)
+    lower = 0.0 if bucket == 0 else ROUND_TRIP_BOUNDS[bucket - 1]
+    estimate = entry.quantile(share)
+    assert lower <= estimate + 1e-9, "in the bucket of the right one"
+    assert estimate <= ROUND_TRIP_BOUNDS[bucket] + 1e-9
+    assert estimate <= max(lower, sum(took) / (len(took) - rank + 1)) + 1e-9
+    if len(took) == 1:
+        assert estimate <= max(lower, took[0]) + 1e-9
