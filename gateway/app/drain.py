@@ -48,6 +48,7 @@ class Draining:
         if self.requested.is_set() or self.stage is not DrainStage.SERVING:
             return False
         self.terms = terms
+        self.enter(DrainStage.COMMANDS)  # at once, so that who has asked is shown what is left
         self.requested.set()
         return True
 

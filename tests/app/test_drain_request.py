@@ -22,6 +22,9 @@ async def test_a_drain_that_is_asked_for_ends_the_run(tmp_path: Path, certificat
         draining = serving.gateway.draining
         stages = [draining.progress.stage]
         assert draining.begin(DrainTerms(1_000.0, 0.0, 5.0))
+        begun = draining.progress  # what who has asked is shown
+        assert (begun.stage, begun.sessions, begun.idle, begun.charging) == (DrainStage.COMMANDS, 1, 1, 0)
+        assert 4.0 < begun.left <= 5.0
         assert not draining.begin(DrainTerms(1.0, 0.0, 1.0))
         assert draining.terms.deadline_seconds == 5.0
         assert await charger.sees_the_end() == (1001, "draining")
