@@ -2,12 +2,13 @@
 
 import importlib
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gateway.cli.option_values import day_of
 from gateway.cli.output import JsonOption, print_json, say
 from gateway.cli.serve import DEFAULT_CONFIG, ConfigOption
 
@@ -20,11 +21,11 @@ MAX_DAYS = 3_660
 def export(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write the files.")],
     first: Annotated[
-        datetime | None,
-        typer.Option("--from", formats=["%Y-%m-%d"], help="The first day (UTC); else yesterday."),
+        date | None,
+        typer.Option("--from", parser=day_of, metavar="DAY", help="The first day (UTC); else yesterday."),
     ] = None,
     last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day; the first, if not given.")
+        date | None, typer.Option("--to", parser=day_of, metavar="DAY", help="The last day; the first, if not given.")
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", help="events, transactions or readings; repeat it for more.")
@@ -38,8 +39,8 @@ def export(
     wrong = sorted(set(only or ()) - set(KINDS))
     if wrong:
         raise typer.BadParameter(f"expected {', '.join(KINDS)}, found {wrong[0]!r}", param_hint="--only")
-    begin = (first or datetime.now(UTC) - timedelta(days=1)).date()
-    end = begin if last is None else last.date()
+    begin = first or (datetime.now(UTC) - timedelta(days=1)).date()
+    end = last or begin
     days = (end - begin).days + 1
     if not 0 < days <= MAX_DAYS:
         raise typer.BadParameter(f"expected up to {MAX_DAYS} days from --from on, found {days}", param_hint="--to")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -56,6 +56,14 @@ def moment_of(text: str) -> datetime:
             f"expected a date (2026-12-31) or a time (2026-12-31T18:00, or with a zone: 2026-12-31T18:00+01:00) of the "
             f"years 1 to 9999, found {text!r}"
         ) from None
+
+
+def day_of(text: str) -> date:
+    """A day in ISO 8601. Raises BadParameter."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected a day, as 2026-12-31, found {text!r}") from None
 
 
 def pair_of(text: str) -> tuple[str, str]:

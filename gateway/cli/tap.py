@@ -16,6 +16,7 @@ from gateway.cli.diagnostics import frame_line
 from gateway.cli.key_options import KeyOption, KeyTextOption, read_keys
 from gateway.cli.output import CommandFailed, Interrupted, JsonOption, note, out, print_json_line, say
 from gateway.cli.simulate.command import interrupted, interruptible, trust
+from gateway.cli.simulate.progress import hinted
 
 if TYPE_CHECKING:
     from gateway.simulator.replay import RecordedFrame, Step
@@ -151,7 +152,7 @@ def replay(
         failed: BaseException = group
         while isinstance(failed, BaseExceptionGroup):
             failed = failed.exceptions[0]
-        problem = str(failed)
+        problem = hinted(str(failed))
     except* KeyboardInterrupt:
         note("interrupted")
     if problem:

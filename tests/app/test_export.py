@@ -196,3 +196,13 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_file(
     assert "No space left on device" in done.stderr
     assert list(tmp_path.glob("*.csv*")) == []
     assert module.file_of(tmp_path, date(2026, 11, 26), Kind.EVENTS).name == "events-2026-11-26.csv"
+
+
+@pytest.mark.parametrize("option", ["--from", "--to"])
+@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "2026-11-26T12:00", ""])
+def test_a_day_that_is_none_is_refused_in_plain_words(config: Path, tmp_path: Path, option: str, text: str) -> None:
+    """With the form that is expected; nothing is written."""
+    done = run(config, tmp_path, option, text)
+    assert done.exit_code == 2
+    assert f"expected a day, as 2026-12-31, found {text!r}" in " ".join(done.stderr.replace("│", "").split())
+    assert list(tmp_path.glob("*.csv")) == []

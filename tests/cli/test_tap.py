@@ -1,13 +1,18 @@
 """`gateway tap` and `gateway replay`: what is asked, what is shown and what is written."""
 
 import json
+import socket
+import ssl
 import stat
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from gateway.api.v1 import diagnostics_pb2 as api
 from tests.cli.fakes import at
+from tests.endtoend.gateway_process import development_certificates
 
 FRAMES = [
     api.Frame(frame_time=at("2024-05-01T10:00:00Z"), kind=3, text="192.0.2.7 port 5, TLSv1.3"),
@@ -83,3 +88,34 @@ def test_a_replay_needs_a_key_and_a_url_that_is_one(run, tmp_path: Path):
     result = run("replay", path, "--key-text", "12345678", "--url", "wss://127.0.0.1:1/ocpp")
     assert result.exit_code == 1
     assert "wss://127.0.0.1:1/ocpp" in result.stderr.replace("\n", "")
+
+
+@pytest.mark.parametrize(("trusting", "option"), [(False, "--ca"), (True, "--key")])
+def test_a_gateway_that_can_not_be_played_to_names_the_option_to_look_at(
+    run, tmp_path: Path, trusting: bool, option: str
+):
+    """As the simulator does: the CA, or the key."""
+    path = tmp_path / "tap.jsonl"
+    path.write_text('{"kind": "received", "text": "x"}\n')
+    certificates = development_certificates(tmp_path / "certs")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificates / "server-ecdsa.pem", certificates / "server-ecdsa.key")
+
+    def refuse() -> None:
+        with suppress(OSError):
+            connection, _ = server.accept()
+            with connection, context.wrap_socket(connection, server_side=True) as tls:
+                tls.recv(4096)
+                tls.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+                tls.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        url = f"wss://localhost:{server.getsockname()[1]}/ocpp"
+        trust = ("--ca", certificates / "ca.pem") if trusting else ()
+        result = run("replay", path, "--key-text", "12345678", "--url", url, *trust)
+        refusing.join(60)
+    assert result.exit_code == 1
+    assert result.stderr.replace("\n", "").strip().endswith(f"{option})"), result.stderr

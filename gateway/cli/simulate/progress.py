@@ -47,5 +47,11 @@ class SimulationProgress:
 def with_hint(details: Mapping[str, Any]) -> Mapping[str, Any]:
     """Details with what to look at, where that is known from the reason."""
     reason = str(details.get("reason", ""))
+    said = hinted(reason)
+    return details if said == reason else {**details, "reason": said}
+
+
+def hinted(reason: str) -> str:
+    """A reason for which a link failed, with what to look at, where that is known."""
     hint = next((each for part, each in HINTS if part in reason), "")
-    return {**details, "reason": f"{reason} ({hint})"} if hint else details
+    return f"{reason} ({hint})" if hint else reason
