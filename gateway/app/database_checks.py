@@ -97,6 +97,10 @@ def _horizon(found: "ServerLook") -> Iterator[Check]:
         good = False
         text = f"a transaction that writes has run for {found.oldest_seconds:,.0f} s: watchers wait for it"
         yield Check("horizon", Level.WARNING, text)
+    if found.hidden:
+        good = False
+        text = f"transactions of other users that write: {found.hidden}. Watchers wait for them; since when they run is"
+        yield Check("horizon", Level.WARNING, f"{text} not shown to this user (GRANT pg_read_all_stats)")
     if found.id_age > OLD_IDS:
         good = False
         text = f"{found.id_age:,} transactions since the oldest row that is not frozen: see docs/operations.md"

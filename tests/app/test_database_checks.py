@@ -70,6 +70,7 @@ def test_a_sound_server_has_no_finding() -> None:
         ("horizon", {"prepared": (("left-behind", 700.0),)}, Level.WARNING, "left-behind is 700 s old"),
         ("horizon", {"oldest_seconds": HELD_SECONDS + 1}, Level.WARNING, "has run for 6 s"),
         ("horizon", {"oldest_seconds": HELD_SECONDS - 1}, Level.OK, "no transaction holds up"),
+        ("horizon", {"hidden": 2}, Level.WARNING, "of other users that write: 2. Watchers wait"),
         ("horizon", {"id_age": OLD_IDS + 1}, Level.WARNING, "not frozen"),
         ("disk", {"idle_slots": (("gone", KEPT_BYTES + 1),)}, Level.WARNING, "gone keeps 1,000,000,001 bytes"),
         ("disk", {"idle_slots": (("resting", 1),)}, Level.OK, "not to be seen from here"),

@@ -1,8 +1,10 @@
 """Upkeep of the store on PostgreSQL: partitions of the history, and the look at a server's promises."""
 
+import re
 import time
 from datetime import UTC, datetime
 from itertools import pairwise
+from uuid import uuid4
 
 import pytest
 
@@ -111,6 +113,28 @@ def test_a_server_is_looked_at_without_privileges(own_database):
         cx.close()
     assert again.tables
     assert again.oldest_seconds is not None
+
+
+def test_a_transaction_that_is_not_shown_to_the_user_is_no_sound_server(own_database):
+    """That it is there is shown to everyone, and said; since when, to those who may see it."""
+    name = f"onlooker_{uuid4().hex}"
+    cx, writing = Connection(own_database), Connection(own_database)
+    try:
+        cx.run(f"CREATE ROLE {name} LOGIN")
+        onlooker = re.sub(r"\buser=\w+", f"user={name}", own_database)
+        assert look(onlooker, "", now, time.monotonic, 1).hidden == 0
+        writing.run("BEGIN")
+        writing.run("CREATE TABLE unfinished (n int)")
+        found = look(onlooker, "", now, time.monotonic, 1)
+        assert (found.hidden, found.oldest_seconds) == (1, None)
+        cx.run(f"GRANT pg_read_all_stats TO {name}")
+        found = look(onlooker, "", now, time.monotonic, 1)
+        assert found.hidden == 0
+        assert found.oldest_seconds is not None
+    finally:
+        writing.close()
+        cx.run(f"DROP ROLE IF EXISTS {name}")
+        cx.close()
 
 
 def test_a_later_schema_or_another_program_s_tables_are_no_matter_of_the_look(own_database):

@@ -33,6 +33,9 @@ _SLOTS: Final = f"""SELECT slot_name::text,
     FROM pg_replication_slots WHERE NOT active ORDER BY 2 DESC LIMIT {LOOKED_AT}"""
 _PREPARED: Final = f"""SELECT gid::text, extract(epoch FROM clock_timestamp() - prepared)::float8
     FROM pg_prepared_xacts ORDER BY prepared LIMIT {LOOKED_AT}"""
+_HIDDEN: Final = """SELECT backend_xid::text FROM pg_stat_activity
+    WHERE backend_xid IS NOT NULL AND xact_start IS NULL AND pid <> pg_backend_pid()"""
+"""Transactions of other users that write: that they are there is shown to everyone, and since when is not."""
 _COMMIT: Final = "SELECT pg_logical_emit_message(true, 'gateway', '')::text"
 """A commit that changes nothing: it is in the write-ahead log alone."""
 
@@ -72,6 +75,8 @@ class ServerLook:
     """Replication slots that no standby uses, each with the bytes of the log that it keeps."""
     prepared: tuple[tuple[str, float], ...] = ()
     """Prepared transactions, each with its age in seconds."""
+    hidden: int = 0
+    """Transactions that write and whose age is not shown to this user, there from the look's beginning to its end."""
     commits: tuple[float, ...] = ()
     waited: bool = False
 
@@ -106,6 +111,7 @@ def look(
 def _look(
     cx: Connection, place: str, now: Callable[[], datetime], measure: Callable[[], float], commits: int
 ) -> ServerLook:
+    hidden = {xid for (xid,) in cx.rows(_HIDDEN)}
     version, size, most, used, recovers, wants, encrypted, address, id_age, oldest = cx.one(_FACTS)
     before = now().timestamp()
     (server,) = cx.one(_CLOCK)
@@ -138,6 +144,7 @@ def _look(
         standbys=standbys,
         idle_slots=tuple((name, kept) for name, kept in cx.rows(_SLOTS)),
         prepared=prepared,
+        hidden=len(hidden & {xid for (xid,) in cx.rows(_HIDDEN)}),
         commits=tuple(seconds),
         waited=waits,
     )  # fmt: skip
