@@ -1,6 +1,6 @@
 # The base image, and its Python: docker build --build-arg PYTHON=3.12, or --build-arg BASE=<image>@sha256:<digest>. Any
 # image with glibc whose `python` can make virtual environments: `make image` makes one of Debian's packages.
-ARG PYTHON=3.11
+ARG PYTHON=3.14
 ARG BASE=python:${PYTHON}-slim
 
 FROM ${BASE} AS build

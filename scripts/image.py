@@ -1,7 +1,7 @@
 """Builds the image from the Dockerfile by buildah, and runs it in a chroot of its layers, health check included.
 
     python -m scripts.image             # on a base of Debian's packages, made by debootstrap: no registry is asked
-    SUITE=trixie python -m scripts.image
+    SUITE=bookworm python -m scripts.image
     BASE=python:3.12-slim python -m scripts.image
 
 Needs root, buildah and debootstrap (`make image` installs both where it may). With CI set it fails where they are
@@ -10,7 +10,6 @@ missing; elsewhere it says what was left out. Everything is below .tools/image.
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -23,16 +22,24 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli.certs import dev
+from scripts.pythons import Missing, mirror
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / ".tools" / "image"
 
-SUITE = os.environ.get("SUITE", "bookworm")
-"""Debian's release of the base; its Python is the image's."""
+SUITES = ("forky", "trixie")
+"""Debian's releases whose packages make a base, and whose Python is then the image's: the first has the one that the
+Dockerfile has by default, too. It still changes, so the second stands in for it where it can't be installed."""
+
+OWN_RULES = "sid"
+"""The rules by which debootstrap makes a base of a release that is newer than itself."""
+
+SCRIPTS = Path("/usr/share/debootstrap/scripts")
+"""Where debootstrap has its rules for each release."""
 
 PACKAGES = "python3,python3-venv,python-is-python3,ca-certificates"
 
-BASE, IMAGE = f"localhost/gateway-base-{SUITE}", "localhost/ocpp-gateway"
+IMAGE = "localhost/ocpp-gateway"
 
 OPTIONS = ("--root", str(PLACE / "storage"), "--runroot", str(PLACE / "run"), "--storage-driver", "vfs")
 """Nothing of the machine's own images is touched, and no file system of layers is needed."""
@@ -77,31 +84,42 @@ def buildah(command: str, *arguments: str) -> str:
     return run(["buildah", *OPTIONS, command, *arguments])
 
 
-def mirror_in(text: str) -> str | None:
-    """The first server of packages that a file of apt's sources names, in either form."""
-    found = re.search(r"^(?:URIs:\s*|deb\s+(?:\[.*?\]\s*)?)(https?://\S+)", text, re.MULTILINE)
-    return None if found is None else found[1]
+def make_base(suites: Sequence[str]) -> str:
+    """The base of Debian's packages, as an image: of the first release that can be had; made where it is not there.
+
+    Raises Failed.
+    """
+    for suite in suites:
+        try:
+            return base_of(suite)
+        except Failed as failed:
+            print(f"Debian's {suite} was left out: {failed}", flush=True)
+    raise Failed("the image has no base")
 
 
-def mirror() -> list[str]:
-    """The server that this machine has Debian's packages from; empty: debootstrap's own choice."""
-    sources = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
-    named = (mirror_in(path.read_text(encoding="utf-8")) for path in sources if path.is_file())
-    return [each for each in named if each is not None][:1]
+def base_of(suite: str) -> str:
+    """The base of one release. Raises Failed."""
+    base = f"localhost/gateway-base-{suite}"
+    if base not in buildah("images", "--format", "{{.Name}}").splitlines():
+        print(f"Making a base of the packages of Debian's {suite}", flush=True)
+        bootstrap(suite, base)
+    return base
 
 
-def make_base() -> str:
-    """The base of Debian's packages, as an image; made anew where it is not there."""
-    if BASE in buildah("images", "--format", "{{.Name}}").splitlines():
-        return BASE
+def bootstrap(suite: str, base: str) -> None:
+    """Make a release's packages an image. Raises Failed."""
+    try:
+        server = mirror()
+    except Missing as missing:
+        raise Failed(str(missing)) from missing
+    rules = suite if (SCRIPTS / suite).exists() else OWN_RULES
     with tempfile.TemporaryDirectory(dir=PLACE) as folder:
-        run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, folder, *mirror()])
+        run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, folder, server, rules])
         for each in ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
             shutil.rmtree(Path(folder, each), ignore_errors=True)
         container = buildah("from", "scratch")
         buildah("add", "--quiet", container, folder, "/")
-    buildah("commit", "--quiet", "--rm", container, BASE)
-    return BASE
+    buildah("commit", "--quiet", "--rm", container, base)
 
 
 def build(base: str) -> None:
@@ -112,7 +130,7 @@ def build(base: str) -> None:
 
 
 def check() -> str:
-    """Run the image, ask it by its own health check, and end it; returns the time that it took to be ready, in words.
+    """Run the image, ask it by its own health check, and end it; returns its Python and its time to be ready, in words.
 
     Raises Failed.
     """
@@ -125,7 +143,9 @@ def check() -> str:
     container = buildah("from", IMAGE)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return _served(container, config, asking, Path(folder))
+            served = _served(container, config, asking, Path(folder))
+        python = buildah("run", "--isolation", "chroot", container, "--", "python", "--version")
+        return f"{python}, {served}"
     finally:
         buildah("rm", container)
 
@@ -170,7 +190,10 @@ def main() -> int:
     PLACE.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     try:
-        build(os.environ.get("BASE") or make_base())
+        suite = os.environ.get("SUITE")
+        base = os.environ.get("BASE") or make_base([suite] if suite else SUITES)
+        print(f"Building {IMAGE} on {base}", flush=True)
+        build(base)
         print(f"Built {IMAGE} in {time.monotonic() - began:.0f} s: {check()}")
     except Failed as failed:
         print(f"error: {failed}", file=sys.stderr)

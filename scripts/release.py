@@ -1,4 +1,4 @@
-"""Completes what `make dist` has built to a release: the list of its parts, trials, and the checksums.
+"""Completes what `make dist` has built to a release: list of its parts, trials, the image's base, and the checksums.
 
     python scripts/release.py FOLDER [--trial]
 
@@ -61,6 +61,48 @@ def try_files(folder: Path, tools: Path) -> None:
             print(f"{file.name} runs by {name}")
 
 
+BASE_TIMEOUT = 60
+"""Seconds for a registry of images to answer."""
+
+
+def base_of(dockerfile: str) -> str:
+    """The name of the image's base, with the default of each argument."""
+    given = dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, re.MULTILINE))
+    return re.sub(r"\$\{(\w+)\}", lambda found: given[found[1]], given["BASE"])
+
+
+def digest_of(image: str) -> str | None:
+    """The digest that a registry has the image under now; None: no tool that asks is there, or none is reached."""
+    long = f"docker://docker.io/library/{image}"
+    for command in (
+        ["skopeo", "inspect", "--format", "{{.Digest}}", long],
+        ["docker", "buildx", "imagetools", "inspect", "--format", "{{.Manifest.Digest}}", image],
+    ):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=BASE_TIMEOUT)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        if done.returncode == 0 and (found := re.fullmatch(r"sha256:[0-9a-f]{64}", done.stdout.strip())):
+            return found[0]
+    return None
+
+
+def pin_base(folder: Path, image: str) -> Path | None:
+    """Write what builds the image of this release on the very base of today: `docker build $(cat image-arguments)`.
+
+    Where no registry of images is reached nothing is written, and it is said.
+    """
+    path = folder / "image-arguments"
+    path.unlink(missing_ok=True)
+    digest = digest_of(image)
+    if digest is None:
+        print(f"no registry of images was reached: the image's base {image} is not pinned")
+        return None
+    path.write_text(f"--build-arg BASE={image}@{digest}\n", encoding="utf-8")
+    print(f"the image's base is {image}@{digest}")
+    return path
+
+
 def git(*arguments: str) -> str:
     """The output of a git command."""
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -77,6 +119,7 @@ def main(folder: Path, *, trial: bool) -> None:
     tools = environments.environment(ENVIRONMENT, ROOT / "requirements-release.lock").parent
     try_files(folder, tools)
     sbom(folder, tools)
+    pin_base(folder, base_of((ROOT / "Dockerfile").read_text(encoding="utf-8")))
     print(checksums(folder).read_text(encoding="utf-8"), end="")
 
 

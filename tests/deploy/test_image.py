@@ -10,23 +10,54 @@ from scripts import image
 from tests.endtoend.gateway_process import development_certificates
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Types: deb\n# a mirror\nURIs: http://mirror.example.com/debian\nSuites: bookworm\n",
-        "deb http://mirror.example.com/debian bookworm main\n",
-        "deb [signed-by=/usr/share/keyrings/k.gpg] http://mirror.example.com/debian bookworm main\n",
-    ],
-    ids=["deb822", "one line", "options"],
-)
-def test_the_base_comes_from_where_the_machine_has_its_packages(text: str) -> None:
-    """In either form of apt's sources."""
-    assert image.mirror_in(text) == "http://mirror.example.com/debian"
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Tools that build nothing and note in a file how they were called. debootstrap has no package of forky's."""
+    calls = tmp_path / "calls"
+    programs = {
+        "buildah": 'test "$7 $8" != "from scratch" || echo a-container',
+        "debootstrap": 'test "$3" != forky || { echo "E: no such package"; exit 1; }',
+    }
+    for name, text in programs.items():
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> {calls}\n{text}\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(image, "PLACE", tmp_path)
+    monkeypatch.setattr(image, "mirror", lambda: "http://mirror.example.com/debian")
+    return calls
 
 
-def test_without_sources_the_mirror_is_the_tools_own_choice() -> None:
-    """None is made up."""
-    assert image.mirror_in("# deb http://mirror.example.com/debian bookworm main\n") is None
+def test_a_release_that_can_not_be_installed_is_passed_over_and_said(
+    tools: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The next one stands in for it; its packages come from where this machine has its own."""
+    assert image.make_base(["forky", "trixie"]) == "localhost/gateway-base-trixie"
+    assert "Debian's forky was left out: debootstrap" in capsys.readouterr().out
+    calls = [line.split() for line in tools.read_text().splitlines()]
+    assert [each[3] for each in calls if each[0] == "debootstrap"] == ["forky", "trixie"]
+    assert {each[5] for each in calls if each[0] == "debootstrap"} == {"http://mirror.example.com/debian"}
+    assert calls[-1][-2:] == ["a-container", "localhost/gateway-base-trixie"]
+
+
+def test_without_a_release_that_can_be_installed_there_is_no_base(tools: Path) -> None:
+    """An error, and not an image of something else."""
+    with pytest.raises(image.Failed, match="no base"):
+        image.make_base(["forky"])
+    assert "commit" not in tools.read_text()
+
+
+def test_a_release_that_is_newer_than_debootstrap_is_made_by_the_newest_rules(
+    tools: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """debootstrap refuses a name that it has no rules for."""
+    monkeypatch.setattr(image, "SCRIPTS", tmp_path)
+    (tmp_path / "trixie").touch()
+    image.base_of("trixie")
+    image.base_of("after-next")
+    rules = [line.split()[6] for line in tools.read_text().splitlines() if line.startswith("debootstrap")]
+    assert rules == ["trixie", "sid"]
 
 
 def test_the_settings_that_the_image_is_tried_with_are_good(tmp_path: Path) -> None:
