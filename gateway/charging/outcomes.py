@@ -37,6 +37,10 @@ class Reason(StrEnum):
     NOT_CLEARED = "a profile may still be there: the charger gave no answer when it was to be cleared"
     NO_ROOM = "the charger takes {} charging profiles at once (MaxChargingProfilesInstalled), and has as many"
     LOOKED = "the charger's composite schedule agrees"
+    TOO_LITTLE = (
+        "paused where the limit is less than 6 A per phase: it names no number of phases, none is measured, and the"
+        " charger takes A alone"
+    )
 
 
 @frozen
@@ -75,7 +79,7 @@ def accepted(steering: Steering, step: Send, command_id: str, now: datetime) -> 
         retry_at=None,
         failures=0,
         doubts=without(steering, _number(step)),
-        reason="",
+        reason=Reason.TOO_LITTLE if step.installation.too_little else "",
     )
     return after if verified else evolve(after, state=SteeringState.APPLIED, since=now)
 

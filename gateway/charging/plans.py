@@ -22,12 +22,15 @@ MAX_AHEAD: Final = timedelta(days=62)
 """A plan ends within so much time: prices are known for two days, and a mistake in a year is found."""
 
 
-def problems(plan: Plan, now: datetime, minimum: Decimal = rates.MINIMUM_AMPERES) -> tuple[FieldViolation, ...]:
-    """Everything that is wrong with a plan, each with the path to its field; empty: nothing is."""
-    return tuple(_problems(plan, now, minimum))
+def problems(
+    plan: Plan, now: datetime, minimum: Decimal = rates.MINIMUM_AMPERES, phases: int | None = None
+) -> tuple[FieldViolation, ...]:
+    """Everything that is wrong with a plan, each with the path to its field; empty: nothing is. ``phases``: those by
+    which W have to be put in A; None: they need not be."""
+    return tuple(_problems(plan, now, minimum, phases))
 
 
-def _problems(plan: Plan, now: datetime, minimum: Decimal) -> Iterator[FieldViolation]:
+def _problems(plan: Plan, now: datetime, minimum: Decimal, phases: int | None) -> Iterator[FieldViolation]:
     if not plan.steps:
         yield FieldViolation("plan.steps", "must have at least one step")
     if len(plan.steps) > MAX_STEPS:
@@ -37,7 +40,7 @@ def _problems(plan: Plan, now: datetime, minimum: Decimal) -> Iterator[FieldViol
         if number and step.at < plan.steps[number - 1].at + MIN_STEP:
             yield FieldViolation(f"plan.steps[{number}].at", "must be a minute or more after the step before it")
         if step.limit is not None:
-            yield from _limit_problems(step.limit, f"plan.steps[{number}].limit", minimum)
+            yield from _limit_problems(step.limit, f"plan.steps[{number}].limit", minimum, phases)
     if plan.steps and plan.ends_at < plan.steps[-1].at + MIN_STEP:
         yield FieldViolation("plan.ends_at", "must be a minute or more after the last step")
     if plan.ends_at <= now:
@@ -45,38 +48,42 @@ def _problems(plan: Plan, now: datetime, minimum: Decimal) -> Iterator[FieldViol
     if plan.ends_at > now + MAX_AHEAD:
         yield FieldViolation("plan.ends_at", f"is more than {MAX_AHEAD.days} days ahead")
     if plan.after is not None:
-        yield from _limit_problems(plan.after, "plan.after", minimum)
+        yield from _limit_problems(plan.after, "plan.after", minimum, phases)
         if plan.after.pause:
             yield FieldViolation("plan.after.value", "must be above 0: a pause without an end leaves a vehicle empty")
 
 
 def standing_problems(
-    standing: StandingLimit, now: datetime, minimum: Decimal = rates.MINIMUM_AMPERES
+    standing: StandingLimit, now: datetime, minimum: Decimal = rates.MINIMUM_AMPERES, phases: int | None = None
 ) -> tuple[FieldViolation, ...]:
-    """Everything that is wrong with a standing limit, each with the path to its field; empty: nothing is."""
+    """Everything that is wrong with a standing limit, each with the path to its field; empty: nothing is. ``phases`` as
+    for ``problems``."""
     found: list[FieldViolation] = []
     if standing.limit is not None:
-        found.extend(_limit_problems(standing.limit, "limit", minimum))
+        found.extend(_limit_problems(standing.limit, "limit", minimum, phases))
     if standing.until is not None and standing.until <= now:
         found.append(FieldViolation("until", "is over"))
     return tuple(found)
 
 
-def _limit_problems(limit: RateLimit, field: str, minimum: Decimal) -> Iterator[FieldViolation]:
+def _limit_problems(limit: RateLimit, field: str, minimum: Decimal, phases: int | None) -> Iterator[FieldViolation]:
     found = list(rates.problems(limit, field))
-    if not found and rates.too_low(limit, minimum):
-        unit = f"{minimum} A per phase"
-        found.append(FieldViolation(f"{field}.value", f"is above 0 and below the charge point's minimum of {unit}"))
+    if not found and rates.too_low(limit, minimum, phases):
+        reason = f"is above 0 and below the charge point's minimum of {minimum} A per phase"
+        if not rates.too_low(limit, minimum):
+            reason += f", over {phases} phases: it takes A alone; the limit may name fewer phases"
+        found.append(FieldViolation(f"{field}.value", reason))
     yield from found
 
 
-def paused_below_minimum(plan: Plan, minimum: Decimal = rates.MINIMUM_AMPERES) -> Plan:
-    """The plan with pauses in place of limits that are above 0 and below ``minimum``, in A per phase."""
+def paused_below_minimum(plan: Plan, minimum: Decimal = rates.MINIMUM_AMPERES, phases: int | None = None) -> Plan:
+    """The plan with pauses in place of limits that are above 0 and below ``minimum``, in A per phase. ``phases`` as for
+    ``problems``."""
     return evolve(
         plan,
         steps=tuple(
             evolve(step, limit=evolve(step.limit, value=Decimal(0)))
-            if step.limit is not None and rates.too_low(step.limit, minimum)
+            if step.limit is not None and rates.too_low(step.limit, minimum, phases)
             else step
             for step in plan.steps
         ),

@@ -56,9 +56,10 @@ def below_minimum(
     return 0 < value < minimum
 
 
-def too_low(limit: RateLimit, minimum: Decimal = MINIMUM_AMPERES) -> bool:
-    """Return whether a limit is above 0 and below ``minimum``, in A per phase."""
-    return below_minimum(limit.value, limit.unit, limit.phases, minimum)
+def too_low(limit: RateLimit, minimum: Decimal = MINIMUM_AMPERES, phases: int | None = None) -> bool:
+    """Return whether a limit is above 0 and below ``minimum``, in A per phase. ``phases``: those by which one that
+    names none would be put in A; None: it need not be."""
+    return below_minimum(limit.value, limit.unit, limit.phases or phases, minimum)
 
 
 def problems(limit: RateLimit, field: str) -> Iterator[FieldViolation]:

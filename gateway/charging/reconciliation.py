@@ -186,24 +186,33 @@ def _applied(s: Situation) -> Step:
         if due <= s.now:
             return Look() if s.may_look and s.agrees is None else _send(s, purpose)
         return Wait(due if refresh_at is None else min(due, refresh_at))
-    if _phases_changed(s, purpose) and _due(s) <= s.now:
-        return _send(s, purpose, anew=True)
+    if (by := _by_other_phases(s, purpose)) is not None and _due(s) <= s.now:
+        return _send(s, by, anew=True)
     seen = shown(s.wanted, steering, s.power, s.now, s.phases)
     if seen is SteeringState.INEFFECTIVE:
         return Record(outcomes.ineffective(steering, s.now))
     if seen is not None and seen is not steering.state:
-        return Record(evolve(steering, state=seen, since=s.now, reason=""))
+        kept = steering.reason if steering.reason == Reason.TOO_LITTLE else ""
+        return Record(evolve(steering, state=seen, since=s.now, reason=kept))
     return _tidy(s, refresh_at)
 
 
-def _phases_changed(s: Situation, purpose: ProfilePurpose) -> bool:
-    """Return whether the limit that is in force was put for another number of phases than are used by now."""
+def _by_other_phases(s: Situation, purpose: ProfilePurpose) -> ProfilePurpose | None:
+    """The purpose by which the limit in force is to be put anew, since it was put for another number of phases than the
+    running transaction uses. What was put for the transactions to come gives way to a TxProfile, where the charger has
+    room for both: no moment is without. None: it need not be."""
     limit, known = plans.in_force(s.wanted, s.now), s.installed.get(s.steering.profile_id or 0)
-    if purpose is not ProfilePurpose.TX or s.phases is None or limit is None or known is None:
-        return False
+    if s.phases is None or limit is None or known is None or purpose is ProfilePurpose.CHARGE_POINT_MAX:
+        return None
     unit = known.profile.schedule.rate_unit
     rate = rate_at(known.profile, s.now, s.offset)
-    return limit.unit is not unit and rate is not None and rate != rate_for(limit, unit, s.phases)
+    if limit.unit is unit or rate is None or rate == rate_for(limit, unit, s.phases):
+        return None
+    if purpose is ProfilePurpose.TX:
+        return purpose
+    numbers = {*s.installed, *s.doubted, profile_id(s.wanted.connector, ProfilePurpose.TX)}
+    has_room = s.abilities.max_profiles is None or len(numbers) <= s.abilities.max_profiles
+    return ProfilePurpose.TX if has_room and ProfilePurpose.TX in _purposes(s) else None
 
 
 def _tidy(s: Situation, until: datetime | None) -> Step:

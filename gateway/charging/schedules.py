@@ -59,13 +59,15 @@ class Installation:
     """A profile to be sent. ``profile`` None: none is needed before ``refresh_at``.
 
     ``covered_until``: from then on the charger does not do what is wanted without a further profile; None: it does.
-    ``refresh_at``: when that is to be sent; None: never.
+    ``refresh_at``: when that is to be sent; None: never. ``too_little``: a limit is put as a pause, for by the number
+    of phases that it is put for it is less than any vehicle may be offered.
     """
 
     connector: ConnectorAddress
     profile: ChargingProfile | None
     covered_until: datetime | None = None
     refresh_at: datetime | None = None
+    too_little: bool = False
 
 
 def profile_id(connector: ConnectorAddress, purpose: ProfilePurpose) -> int:
@@ -146,7 +148,8 @@ def profile_for(
         valid_from=_by_its_clock(start, offset),
         valid_to=None if ends_at is None else _by_its_clock(ends_at, offset),
     )
-    return Installation(target, profile, part.covered_until, part.refresh_at)
+    too_little = any(not limit.pause and not rate_for(limit, unit, phases) for _, limit in part.limits)
+    return Installation(target, profile, part.covered_until, part.refresh_at, too_little)
 
 
 def rate_at(profile: ChargingProfile, at: datetime, offset: timedelta = timedelta(0)) -> Decimal | None:

@@ -99,17 +99,19 @@ def decided(
     *,
     connectors: int | None = None,
     minimum: Decimal = rates.MINIMUM_AMPERES,
+    phases: int | None = None,
 ) -> DecidedChange | tuple[FieldViolation, ...]:
     """The event that records a request, or everything that is wrong with it.
 
     ``connectors``: how many the charge point has, None if that is not known. ``minimum``: in A per phase; less can't be
-    offered to a vehicle.
+    offered to a vehicle. ``phases``: those by which W without a number of phases have to be put in A; None: as far as
+    is known they need not be.
     """
-    change = _adjusted(request, minimum)
+    change = _adjusted(request, minimum, phases)
     violations = (
         *_connector_problems(state, request, connectors),
         *_word_problems(request),
-        *_change_problems(change, now, minimum),
+        *_change_problems(change, now, minimum, phases),
     )
     if violations:
         return violations
@@ -130,15 +132,15 @@ def decided(
     return DecidedChange(NewEvent(body, now), guards)
 
 
-def _adjusted(request: WantedRequest, minimum: Decimal) -> Change:
+def _adjusted(request: WantedRequest, minimum: Decimal, phases: int | None) -> Change:
     """The change with pauses in place of limits that are too low, where that is asked for."""
     change = request.change
     if not request.pause_below_minimum:
         return change
     match change:
         case SetPlan(plan):
-            return SetPlan(plans.paused_below_minimum(plan, minimum))
-        case SetLimit(StandingLimit(limit=limit)) if limit is not None and rates.too_low(limit, minimum):
+            return SetPlan(plans.paused_below_minimum(plan, minimum, phases))
+        case SetLimit(StandingLimit(limit=limit)) if limit is not None and rates.too_low(limit, minimum, phases):
             return SetLimit(evolve(change.standing, limit=evolve(limit, value=Decimal(0))))
         case _:
             return change
@@ -179,11 +181,11 @@ def _word_problems(request: WantedRequest) -> tuple[FieldViolation, ...]:
     )
 
 
-def _change_problems(change: Change, now: datetime, minimum: Decimal) -> tuple[FieldViolation, ...]:
+def _change_problems(change: Change, now: datetime, minimum: Decimal, phases: int | None) -> tuple[FieldViolation, ...]:
     match change:
         case SetLimit(standing):
-            return plans.standing_problems(standing, now, minimum)
+            return plans.standing_problems(standing, now, minimum, phases)
         case SetPlan(plan):
-            return plans.problems(plan, now, minimum)
+            return plans.problems(plan, now, minimum, phases)
         case _:
             return ()

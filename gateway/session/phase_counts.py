@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from gateway.charging import plans
+from gateway.charging import plans, rates
 from gateway.charging.live_phases import live_phases
 from gateway.domain.charging import ChargingRateUnit
 from gateway.domain.records import TransactionRecord
 from gateway.domain.state import ChargePointState
 from gateway.domain.steering import ChargingAbilities
+from gateway.domain.values import ConnectorAddress
 
 
 class PhaseCounts:
@@ -30,13 +31,28 @@ class PhaseCounts:
         if transaction is None or not _matters(state, transaction, abilities, now):
             return None
         self._known = {each: count for each, count in self._known.items() if each in state.open_transactions}
-        connector = transaction.connector
-        readings = state.latest.of((connector.evse, connector.connector)).readings
-        since = {key: each for key, each in readings.items() if each.at >= transaction.started_at}
-        found = live_phases(since, now)
+        found = _measured(state, transaction, now)
         if found is not None:
             self._known[transaction.transaction_id] = found
         return self._known.get(transaction.transaction_id)
+
+
+def phases_for_amperes(
+    state: ChargePointState, connector: ConnectorAddress, abilities: ChargingAbilities, now: datetime
+) -> int | None:
+    """The number of phases by which a power has to be put in A where the limit names none: as measured, or three. None:
+    the charge point takes W, or it is not known what it takes."""
+    if not abilities.known or ChargingRateUnit.WATT in abilities.units:
+        return None
+    running = [each for each in state.open_transactions.values() if each.connector == connector]
+    return (_measured(state, running[0], now) if len(running) == 1 else None) or rates.PHASES[-1]
+
+
+def _measured(state: ChargePointState, transaction: TransactionRecord, now: datetime) -> int | None:
+    """The number of phases that the readings of a transaction show."""
+    connector = transaction.connector
+    readings = state.latest.of((connector.evse, connector.connector)).readings
+    return live_phases({key: each for key, each in readings.items() if each.at >= transaction.started_at}, now)
 
 
 def _matters(

@@ -14,6 +14,7 @@ from gateway.domain.values import ConnectorAddress
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.commands.queue import CommandQueue
 from gateway.session.context import SessionContext
+from gateway.session.phase_counts import phases_for_amperes
 from gateway.session.readiness import Readiness
 from gateway.session.reconciler import Reconciler
 from gateway.session.steering_pace import SteeringPace
@@ -96,8 +97,9 @@ def decide(
     state: ChargePointState, request: WantedRequest, protocol: ProtocolVersion, now: datetime
 ) -> DecidedChange | Refused:
     """Return the change that a request makes of a charge point's state, or why it makes none."""
-    connectors = protocol.charging_abilities(state.configuration).connectors
-    change = decided(state, request, now, connectors=connectors)
+    abilities = protocol.charging_abilities(state.configuration)
+    phases = phases_for_amperes(state, request.connector, abilities, now)
+    change = decided(state, request, now, connectors=abilities.connectors, phases=phases)
     if isinstance(change, DecidedChange):
         return change
     return Refused(RefusalReason.INVALID_COMMAND, "the wanted state can't be as it is", change)

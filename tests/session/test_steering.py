@@ -453,6 +453,108 @@ async def test_a_power_is_put_by_the_phases_that_the_vehicle_uses(
         assert len(charger.sent()) == 3
 
 
+@pytest.mark.parametrize(
+    ("unit", "wish", "before", "after"),
+    [
+        ("Power", (16, ChargingRateUnit.AMPERE), 16 * 230, 11_000),
+        ("Current", (7360, ChargingRateUnit.WATT), 10.6 * 230, 7360),
+    ],
+)
+async def test_what_was_put_for_transactions_to_come_is_put_anew_by_the_phases_that_are_used(
+    operator: Operator,
+    charger: SteeredCharger,
+    unit: str,
+    wish: tuple[int, ChargingRateUnit],
+    before: float,
+    after: float,
+    autojump_clock: object,
+) -> None:
+    """16 A for a charger that takes W, and a vehicle on three phases; 7.36 kW for one that takes A, and one phase. The
+    next transaction begins as the first one did."""
+    charger.configuration["ChargingScheduleAllowedChargingRateUnit"] = unit
+    charger.live_phases = 3 if unit == "Power" else 1
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(SetLimit(StandingLimit(RateLimit(Decimal(wish[0]), wish[1]))))
+        await trio.sleep(MINUTE)
+        for _ in range(2):
+            await charger.start()
+            assert charger.watts == pytest.approx(before)
+            await trio.sleep(5 * MINUTE)
+            assert charger.watts == pytest.approx(after)
+            assert operator.steering().state is VERIFIED
+            await charger.stop()
+            await trio.sleep(MINUTE)
+        assert charger.sent_purposes() == [DEFAULT, TX, DEFAULT, TX, DEFAULT]
+
+
+async def test_a_charger_that_holds_one_profile_keeps_the_one_that_it_has(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """To clear it first would open a gap at the default rate."""
+    charger.configuration |= {"MaxChargingProfilesInstalled": "1", "ChargingScheduleAllowedChargingRateUnit": "Power"}
+    charger.live_phases = 3
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(16))
+        await trio.sleep(MINUTE)
+        await charger.start()
+        await trio.sleep(10 * MINUTE)
+        assert charger.watts == pytest.approx(16 * 230)
+        assert charger.sent_purposes() == [DEFAULT]
+
+
+async def test_a_power_that_three_phases_can_not_be_offered_is_refused_or_a_pause(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Of a charger that takes A alone; not where the limit, or the running transaction, has fewer phases."""
+
+    def limit(phases: int | None = None) -> StandingLimit:
+        return StandingLimit(RateLimit(Decimal(4000), ChargingRateUnit.WATT, phases))
+
+    steps = (PlanStep(virtual_clock() + timedelta(hours=1), limit().limit),)
+    night = SetPlan(Plan(steps, virtual_clock() + timedelta(hours=2)))
+    charger.live_phases = 1
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(amperes(0))
+        await trio.sleep(MINUTE)
+        changes: list[tuple[Change, str]] = [(SetLimit(limit()), "limit.value"), (night, "plan.steps[0].limit.value")]
+        for number, (change, field) in enumerate(changes):
+            refused = await operator.asks(WantedRequest(f"low{number}", ONE, change))
+            assert isinstance(refused, Refused)
+            [violation] = refused.violations
+            assert violation.field == field
+            assert "over 3 phases" in violation.description
+            made = await operator.asks(WantedRequest(f"pause{number}", ONE, change, pause_below_minimum=True))
+            assert isinstance(made, ChangedWanted)
+        await operator.wants(ClearPlan())
+        await operator.wants(SetLimit(limit(1)))
+        await operator.wants(LiftLimit())
+        await charger.start()
+        await trio.sleep(3 * MINUTE)
+        await operator.wants(SetLimit(limit()))
+        await trio.sleep(5 * MINUTE)
+        assert charger.watts == pytest.approx(17.3 * 230)
+
+
+async def test_a_limit_that_could_only_be_put_as_a_pause_says_so(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """Where it was not known beforehand that the charger takes A alone."""
+    charger.live_phases = 1
+    await operator.wants(SetLimit(StandingLimit(RateLimit(Decimal(4000), ChargingRateUnit.WATT))))
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await trio.sleep(5 * MINUTE)
+        assert (charger.watts, operator.steering().state) == (0.0, VERIFIED)
+        assert operator.steering().reason == Reason.TOO_LITTLE
+        await operator.wants(SetLimit(StandingLimit(RateLimit(Decimal(4000), ChargingRateUnit.WATT, 1))))
+        await trio.sleep(5 * MINUTE)
+        assert (operator.steering().state, operator.steering().reason) == (VERIFIED, "")
+
+
 async def test_phases_that_change_all_the_time_do_not_flood_the_charger(
     operator: Operator, charger: SteeredCharger, autojump_clock: object
 ) -> None:
