@@ -9,6 +9,7 @@ from typing import Final
 import uvicorn
 
 from gateway.console.application import application
+from gateway.console.patience import BrowserConnection
 from gateway.console.settings import ConsoleSettings
 
 BACKLOG: Final = 128
@@ -45,7 +46,8 @@ def server_on(
     sessions, in seconds since 1970."""
     config = uvicorn.Config(
         application(settings, clock),
-        log_level="warning",
+        http=BrowserConnection,
+        log_level="error",  # its warnings are one for each request that is none: a stranger's to make
         access_log=False,
         server_header=False,
         proxy_headers=False,

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote
 import grpc.aio
 from attrs import field, frozen
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from gateway.api.v1 import (
@@ -225,12 +225,15 @@ def set_cookie(console: Console, answered: Response, signed: SignedIn) -> None:
 
 
 async def read_form(request: Request) -> dict[str, str] | None:
-    """The fields of a form, the last of each name; None: it is too large."""
+    """The fields of a form, the last of each name; None: it is too large, or its end never comes."""
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_FORM:
-            return None
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_FORM:
+                return None
+    except ClientDisconnect:
+        return None
     try:
         return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:
