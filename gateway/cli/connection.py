@@ -169,9 +169,12 @@ def timestamp(moment: datetime) -> Timestamp:
 
 
 def duration(seconds: float) -> Duration:
-    """A span as the API writes it."""
+    """A span as the API writes it. Raises BadParameter for one that it has no room for."""
     made = Duration()
-    made.FromTimedelta(timedelta(seconds=seconds))
+    try:
+        made.FromTimedelta(timedelta(seconds=seconds))
+    except (OverflowError, ValueError):
+        raise typer.BadParameter(f"{seconds} seconds are longer than any span that can be sent") from None
     return made
 
 

@@ -55,6 +55,9 @@ TENTH = Decimal("0.1")
 MAX_RATE = 10_000_000
 """What the gateway takes at most: no charge point's, in W or A."""
 
+MAX_CONNECTOR = 1_000_000
+"""Beyond all that there are; with it the number of a profile is made."""
+
 MAX_MINUTES = (2**31 - 1) // 60 - int(CLOCK_SLACK.total_seconds() // 60)
 """Durations on the wire are seconds in 32 bits."""
 
@@ -89,7 +92,7 @@ class Place:
 def rate(text: str) -> Decimal:
     """A limit as typed, exactly: binary fractions would make more of some. Raises BadParameter."""
     try:
-        value = Decimal(text.strip())
+        value = Decimal(text.strip()) if text.isascii() and "_" not in text else Decimal("NaN")
     except InvalidOperation:
         value = Decimal("NaN")
     if not value.is_finite() or not 0 <= value <= MAX_RATE:
@@ -108,7 +111,8 @@ def limit(
         typer.Option(parser=rate, metavar="NUMBER", help="The limit in watts, over all phases; rounded down to 0.1."),
     ] = None,
     connector_id: Annotated[
-        int | None, typer.Option("--connector", min=0, help="Which connector; 0: the whole charge point.")
+        int | None,
+        typer.Option("--connector", min=0, max=MAX_CONNECTOR, help="Which connector; 0: the whole charge point."),
     ] = None,
     transaction: TransactionOption = None,
     phases: Annotated[int | None, typer.Option(min=1, max=3, help="How many phases may be used.")] = None,

@@ -4,6 +4,7 @@ Each ending has an exit code (``exit_codes``) and one clear line on standard err
 object.
 """
 
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -64,6 +65,9 @@ from gateway.cli.top import command as top
 from gateway.client import problem_of
 from gateway.errors import GatewayError
 
+OUT_OF_RANGE = re.compile(r"Value out of range: (-?\d+)")
+"""The words of protobuf for a number of an option or argument that its field has no room for."""
+
 JSON_WANTED = "gateway.cli.json"
 """Where a run's context keeps whether its errors are to be JSON."""
 
@@ -117,6 +121,13 @@ class Root(TyperGroup):
             if error.encoding != "utf-8" or not any(is_surrogate(each) for each in str(error.object)):
                 raise
             message = "an argument is not in UTF-8"
+            complain_json(message, ExitCode.USAGE) if in_json else complain(message)
+            raise typer.Exit(ExitCode.USAGE) from None
+        except ValueError as error:
+            beyond = OUT_OF_RANGE.fullmatch(str(error))
+            if beyond is None:
+                raise
+            message = f"{beyond[1]} is beyond the whole numbers that can be sent"
             complain_json(message, ExitCode.USAGE) if in_json else complain(message)
             raise typer.Exit(ExitCode.USAGE) from None
         except BrokenPipeError:

@@ -47,6 +47,14 @@ WRONG_VALUES = {
     "a moment": (("transactions", "list", "--since", "x"), "expected a date (2026-12-31) or a time"),
     "a year before all": (("tags", "add", "T", "--expires", "0001-01-01T00:00+01:00"), "the years 1 to 9999"),
     "a year after all": (("tags", "add", "T", "--expires", "9999-12-31T23:00-10:00"), "the years 1 to 9999"),
+    "too many bits": (("unlock", "X", "--connector", "9" * 20), "9" * 20 + " is beyond the whole numbers"),
+    "too many bits, below 0": (("cancel-reservation", "X", "--", "-99999999999"), "-99999999999 is beyond the whole"),
+    "a connector's number": (("limit", "X", "--amps", "6", "--connector", "9" * 11), "expected at most 1000000"),
+    "too long a span": (("firmware", "X", "http://x/y", "--retry-interval", "9" * 20), "longer than any span"),
+    "a quirk's span": (("chargers", "update", "X", "--quirk", "ping_interval=1e99"), "ping_interval: expected"),
+    "a quirk that is no number": (("chargers", "update", "X", "--quirk", "ping_interval=nan"), "ping_interval: expected"),
+    "hours without end": (("schedule", "X", "--hours", "inf"), "expected at most"),
+    "hours that are none": (("schedule", "X", "--hours", "nan"), "expected"),
 }
 
 
