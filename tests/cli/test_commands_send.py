@@ -313,7 +313,23 @@ def test_what_was_set_is_shown(fake, run):
 
 
 @pytest.mark.parametrize(
-    "typed", ["0.04", "0.0999", "1e-30", "nan", "inf", "-inf", "1e400", "-1", "8,05", "8 A", "10000001", "1_6", "\uff18", "0x10"]
+    "typed",
+    [
+        "0.04",
+        "0.0999",
+        "1e-30",
+        "nan",
+        "inf",
+        "-inf",
+        "1e400",
+        "-1",
+        "8,05",
+        "8 A",
+        "10000001",
+        "1_6",
+        "\uff18",
+        "0x10",
+    ],
 )
 def test_a_limit_that_can_not_be_expressed_is_refused(fake, run, typed):
     """One above 0 that would become 0 stops the charging; what is no number limits nothing."""

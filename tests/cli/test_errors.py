@@ -52,7 +52,7 @@ WRONG_VALUES = {
     "a connector's number": (("limit", "X", "--amps", "6", "--connector", "9" * 11), "expected at most 1000000"),
     "too long a span": (("firmware", "X", "http://x/y", "--retry-interval", "9" * 20), "longer than any span"),
     "a quirk's span": (("chargers", "update", "X", "--quirk", "ping_interval=1e99"), "ping_interval: expected"),
-    "a quirk that is no number": (("chargers", "update", "X", "--quirk", "ping_interval=nan"), "ping_interval: expected"),
+    "a quirk of none": (("chargers", "update", "X", "--quirk", "ping_interval=nan"), "ping_interval: expected"),
     "hours without end": (("schedule", "X", "--hours", "inf"), "expected at most"),
     "hours that are none": (("schedule", "X", "--hours", "nan"), "expected"),
 }

@@ -7,6 +7,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from gateway.domain.commands import ClearCache, CommandRecord
 from gateway.domain.events import MeterValuesReported, TransactionOrphaned, TransactionStarted, TransactionStopped
 from gateway.domain.records import TransactionState
 from gateway.domain.values import Flag
@@ -103,6 +104,26 @@ async def test_large_messages_that_are_malformed_hold_no_turn(harness: Harness, 
                 await first.send_raw(broken)
             assert (await first.sees_the_end())[0] == 1008
             assert (await answer_to(second, whole))[0] == 3
+
+
+async def test_a_large_answer_that_is_malformed_holds_no_turn_while_it_is_recorded(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Nothing of it is in memory: another session's large message is read though the disk has not answered."""
+    harness.add_charge_point("CP2")
+    whole = f'[2,"good","Heartbeat",{{"x":"{"x" * SMALL_BYTES}"}}]'
+    async with ready(harness) as (charger, asked), harness.connected("CP2") as second:
+        await boot(second)
+        outcome = asked.ask(ClearCache())
+        message_id, _, _ = await charger.next_call("ClearCache")
+        harness.journal.stall_seconds = 5
+        before = trio.current_time()
+        await charger.send_raw(f'[3,"{message_id}",{{"x":"{"x" * SMALL_BYTES}","y":{DEEP}}}]')
+        await trio.sleep(0.01)
+        assert (await answer_to(second, whole))[0] in (3, 4)
+        assert trio.current_time() - before < 1
+        assert isinstance(await outcome(), CommandRecord)
+        assert trio.current_time() - before >= 5
 
 
 @pytest.mark.parametrize("name", payloads.DEAR)

@@ -181,6 +181,33 @@ async def test_an_answer_to_a_command_that_had_come_is_the_commands(
     assert outcome.state is CommandState.ANSWERED
 
 
+async def test_the_newer_connection_waits_until_an_answer_to_a_command_is_committed(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Though it is the last that came on the older one, and no answer goes out to it."""
+    outcomes: list[CallOutcome] = []
+
+    async def ask() -> None:
+        deadline = trio.current_time() + 30
+        outcomes.append(await harness.router.call("CP1", ClearCache(), request_id="r", deadline=deadline))
+
+    async with trio.open_nursery() as nursery, harness.connected() as old:
+        await charging(old)
+        nursery.start_soon(ask)
+        message_id, _, _ = await old.next_call("ClearCache")
+        harness.journal.stall_seconds = 0.3
+        before = trio.current_time()
+        await old.answer(message_id, {"status": "Accepted"})
+        with harness.router.arriving("CP1") as arrival:
+            await harness.router.hand_over("CP1", arrival)
+            assert trio.current_time() - before >= 0.3
+            harness.journal.stall_seconds = 0
+            await trio.sleep(0.01)
+            [outcome] = outcomes
+            assert isinstance(outcome, CommandRecord)
+            assert outcome.state is CommandState.ANSWERED
+
+
 async def test_no_command_goes_out_while_a_connection_is_handed_over(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
