@@ -23,6 +23,7 @@ from gateway.store.commits import Append, CreateChargePoint, Opened, OpenSession
 from gateway.store.encoding import to_micros
 from gateway.store.sqlite import history
 from gateway.store.sqlite.store import SqliteStore
+from tests.support.syncing import noted_syncs
 
 MIDNIGHT = datetime(2026, 11, 26, tzinfo=UTC)
 SCHEMAS = Path(__file__).parents[1] / "store" / "schemas"
@@ -180,6 +181,17 @@ def test_events_off_the_order_of_time_are_found(config: Path, tmp_path: Path, mo
         assert [
             each.sequence for each in found.events(MIDNIGHT + timedelta(days=30), MIDNIGHT + timedelta(days=31))
         ] == [first]
+
+
+def test_a_file_is_on_disk_before_it_gets_its_name(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it: what has a file's name after a power failure is the file."""
+    done = noted_syncs(monkeypatch)
+    assert run(config, tmp_path, "--from", "2026-11-26").exit_code == 0
+    made = [each for each in done if each != "folder"]
+    assert made == [f"whole {each.removeprefix('whole ').removeprefix('part ')}" for each in made]
+    assert {each.split()[-1] for each in made} >= {path.name for path in tmp_path.glob("*-2026-11-26.csv")}
 
 
 def test_a_disk_that_is_full_leaves_no_half_of_a_file(

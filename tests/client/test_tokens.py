@@ -2,11 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gateway.client import FileTokenStore, MemoryTokenStore
+from tests.support.syncing import noted_syncs
 
 
 def test_no_file_is_no_token(tmp_path: Path) -> None:
@@ -37,21 +37,9 @@ def test_a_token_is_synced_before_it_takes_the_place_of_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file, then its name, then the folder: a power failure at any moment leaves one of the two tokens."""
-    done: list[str] = []
-    sync, replace = os.fsync, os.replace
-
-    def fsync(handle: int) -> None:
-        done.append("folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file")
-        sync(handle)
-
-    def noted(source: Any, target: Any) -> None:
-        done.append("name")
-        replace(source, target)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(os, "replace", noted)
+    done = noted_syncs(monkeypatch)
     FileTokenStore(tmp_path / "token").save(b"one")
-    assert done == ["file", "name", "folder"]
+    assert done == ["whole token", "folder"]
 
 
 def test_a_disk_that_fails_leaves_the_last_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from gateway.store.sqlite import backup
 from gateway.store.sqlite.backup import back_up, examine, keep_before_upgrade, restore, upgrade_copy
 from gateway.store.sqlite.migrate import scripts
 from gateway.store.sqlite.store import SqliteStore
+from tests.support.syncing import noted_syncs
 
 NOW = datetime(2026, 11, 27, 10, tzinfo=UTC)
 
@@ -224,6 +225,20 @@ def test_a_restore_that_is_killed_on_its_way_leaves_nothing_that_would_be_served
     assert known(path) == {"A", "B"}
 
 
+@pytest.mark.parametrize("copied_at_once", [backup.COPY_BYTES, 1_000])
+def test_a_backup_is_on_disk_before_it_gets_its_name(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copied_at_once: int
+) -> None:
+    """All of it, and its name when it is made, or put back, however it was copied: a power failure costs nothing that
+    was answered."""
+    monkeypatch.setattr(backup, "COPY_BYTES", copied_at_once)
+    done = noted_syncs(monkeypatch)
+    back_up(path, tmp_path / "backup.db")
+    assert done == ["whole backup.db", "folder"]
+    restore(tmp_path / "backup.db", path, NOW)
+    assert done[2:] == ["whole gateway.db", "folder"]
+
+
 # --- upgrades -----------------------------------------------------------------------------------------------------
 
 
@@ -245,10 +260,12 @@ def test_before_an_upgrade_a_copy_is_kept(path: Path, tmp_path: Path, monkeypatc
     older(path)
     upgrade_copy(path, 1).write_bytes(b"of an earlier upgrade")
     cx = apsw.Connection(str(path))
+    done = noted_syncs(monkeypatch)
     try:
         kept = keep_before_upgrade(cx, path)
     finally:
         cx.close()
+    assert done == [f"whole {upgrade_copy(path, len(scripts()) - 1).name}", "folder"]
     assert kept == tmp_path / f"gateway.db-schema-{len(scripts()) - 1}"
     assert examine(kept).schema == len(scripts()) - 1
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
