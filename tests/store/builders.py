@@ -1,7 +1,12 @@
 """Short ways to say what a store is given."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
+from attrs import evolve
+
+from gateway.charging.wishes import DecidedChange, SetLimit, WantedRequest, decided
+from gateway.domain.charging import ChargingRateUnit
 from gateway.domain.commands import StatusAnswer
 from gateway.domain.conditions import Comparison, Operator, Value
 from gateway.domain.events import (
@@ -16,8 +21,10 @@ from gateway.domain.events import (
     NewEvent,
     TransactionStarted,
     TransactionStopped,
+    WantedChanged,
 )
 from gateway.domain.records import Credential, CredentialKind, IdTagRecord
+from gateway.domain.steering import RateLimit, StandingLimit
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.store.api import EventFilter, Store
 from gateway.store.commits import Append, Appended, CreateChargePoint, Opened, OpenSession
@@ -91,6 +98,18 @@ def sent(number: int = 1) -> CommandSent:
 
 def answered(number: int = 1, **fields) -> CommandAnswered:
     return CommandAnswered(f"cmd_{number}", "Reset", StatusAnswer("Accepted"), **fields)
+
+
+def limited(store: Store, identity: str = "CP1", caller: str = "") -> WantedChanged:
+    """A standing limit of six amperes for the first connector, as the charge point's state is now."""
+    found = store.state(identity, T0)
+    assert found is not None
+    limit = StandingLimit(RateLimit(Decimal(6), ChargingRateUnit.AMPERE))
+    asked = WantedRequest(f"limit of {identity}", CONNECTOR, SetLimit(limit))
+    change = decided(found.state, asked, T0)
+    assert isinstance(change, DecidedChange)
+    assert isinstance(change.event.body, WantedChanged)
+    return evolve(change.event.body, caller=caller)
 
 
 def disconnected(reason: str = "closed") -> ChargePointDisconnected:
