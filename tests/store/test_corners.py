@@ -521,6 +521,33 @@ def test_a_store_that_is_being_opened_is_opened_once(disk, tmp_path):
     store.close()
 
 
+def test_a_store_that_is_not_open_yet_says_so(tmp_path):
+    """Of whatever is asked of it, until it is; and it has no generations."""
+    store = SqliteStore(tmp_path / "gateway.db", opened=False)
+    asked = [
+        lambda: store.store_id,
+        lambda: store.charge_point("CP1"),
+        lambda: store.id_tag("TAG"),
+        store.bounds,
+        lambda: store.commit([]),
+        store.probe,
+    ]
+    try:
+        for each in asked:
+            with pytest.raises(StoreUnavailable, match="is not open yet"):
+                each()
+        assert store.generations == ()
+        assert not (tmp_path / "gateway.db").exists()
+        store.open()
+        assert store.bounds().head == 0
+        assert len(store.generations) == 1
+        store.close()
+        with pytest.raises(StoreUnavailable, match="is closed"):
+            store.open()
+    finally:
+        store.close()
+
+
 def test_a_store_that_is_not_open_yet_marks_nothing(tmp_path):
     """It has not found out yet whether the database is the right one."""
     SqliteStore(tmp_path / "gateway.db").close()

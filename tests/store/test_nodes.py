@@ -145,6 +145,21 @@ def test_what_another_node_records_is_noticed_and_can_be_read(nodes, two):
     assert types(first)[-3:] == ["connector.status_changed", "charge_point.updated", "meter_values.reported"]
 
 
+def test_a_notice_is_shown_and_rung_for_once(nodes, two):
+    """Whatever is written after it, by either node."""
+    first, second = two
+    rung = []
+    second.on_left = rung.append
+    connect(second)
+    for _ in range(2):
+        one(second, Beat())
+        one(first, Beat())
+    assert rung == [frozenset({1})]
+    assert [notice.kind for notice in nodes.notices[1]] == [NoticeKind.TAKEN]
+    connect(second, "CP2")
+    assert len(rung) == 1
+
+
 def test_an_operator_s_change_of_a_charge_point_without_a_session_leaves_no_notice(nodes, two):
     """No node has to know."""
     first, second = two

@@ -52,6 +52,16 @@ def test_partitions_are_made_ahead_and_those_below_the_floor_are_dropped(cx):
     assert attached(cx) == len(made) - 1
 
 
+def test_a_store_that_is_opened_sees_to_its_partitions_before_anything_is_written(cx, own_database):
+    """The first batch finds its own, and what lies below the floor goes though nothing is written."""
+    made = bounds(cx)
+    assert len(made) == attached(cx) == AHEAD + 1
+    cx.send("UPDATE meta SET floor = $1", made[0] - 1)
+    cx.sync()
+    PostgresStore(own_database, durability=None).close()
+    assert bounds(cx) == made[1:]
+
+
 def test_a_partition_that_is_being_read_is_dropped_later(cx, own_database, monkeypatch):
     """The writer waits for a read only so long."""
     monkeypatch.setattr("gateway.store.postgres.partitions.LOCK_TIMEOUT", "20ms")
