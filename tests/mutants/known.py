@@ -124,5 +124,7 @@ KNOWN: dict[str, str] = {
     "gateway/store/sqlite/process_lock.py::ProcessLock._acquire::constant::os.ftruncate(self._fd, 0)::0 -> 1": "the note that is written over it is longer",
     "gateway/store/encoding.py::from_labels::condition::found: dict[str, str] = {} if column == '{}' else orjson.loads(column)::column == '{}' -> False": "the other of two ways to no labels",
     "gateway/session/teardown.py::Teardown._read_back::except::try:::except StoreUnavailable: raise": "the callers are answered all the same, and what is caught behind it only the log shows",
+    "gateway/store/postgres/queries.py::admission::constant::quirks, boot, labels, least = found[0][:4]::0 -> -1": "each row begins with the same of the one charge point, and has one credential behind it",
+    "gateway/store/sqlite/backup.py::examine::drop::cx.close(True)::- cx.close(True)": "the connection goes with its last reference, which is the function's own",
 }
 """Identity → why it changes nothing."""
