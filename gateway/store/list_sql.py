@@ -113,10 +113,12 @@ def _compared(comparison: Comparison, listed: Listed) -> Sql:
             return listed.has_label, [comparison.key]
         return listed.labelled([(comparison.key, str(comparison.value))], listed.charge_point)
     column = listed.columns[comparison.field]
-    given: Given = [column.value(comparison.value)]
+    value, given = "?", [column.value(comparison.value)]
     if comparison.operator is Operator.EQUAL and column.equal:
         return column.equal, given
-    sql = f"{column.sql} {comparison.operator.value} ?"
+    if isinstance(comparison.value, bool):  # said in the statement: of one side alone there may be an index
+        value, given = str(int(comparison.value)), []
+    sql = f"{column.sql} {comparison.operator.value} {value}"
     return f"(({sql}) IS TRUE)" if column.nullable else f"({sql})", given
 
 

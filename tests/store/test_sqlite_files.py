@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from gateway.store.commits import AllocateNumbers, Append
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.connections import MAX_READERS
 from gateway.store.sqlite.migrate import APPLICATION_ID, scripts
-from tests.store.builders import ALL, above, append, connect, event, status
+from tests.store.builders import ALL, T0, above, append, connect, event, meter, started, status, stopped
 
 
 @pytest.fixture
@@ -164,6 +165,34 @@ def test_commits_are_synced(path):
     store = opened(path)
     assert store._writer.cx.pragma("synchronous") == 2
     store.close()
+
+
+def test_a_statement_is_prepared_once_whatever_it_is_given(path, monkeypatch):
+    """Not anew for each charge point: that takes many times what the statement itself takes."""
+    prepared = Counter[str]()
+
+    def count(cx: apsw.Connection) -> None:
+        cx.authorizer = lambda *of: prepared.update(["a step"]) or apsw.SQLITE_OK
+
+    monkeypatch.setattr(apsw, "connection_hooks", [*apsw.connection_hooks, count])
+
+    def live(store: SqliteStore, identity: str) -> None:
+        number = int(identity)
+        connect(store, identity)
+        append(store, status(), started(number), meter(number), identity=identity, epoch=1)
+        assert store.transaction_by_number(number) is not None
+        assert store.admission(identity) is not None
+        assert store.state(identity, T0) is not None
+        assert store.charge_point(identity) is not None
+        connect(store, identity, 60)
+        append(store, stopped(number), identity=identity, epoch=2)
+
+    with closing(opened(path)) as store:
+        live(store, "1")
+        prepared.clear()
+        for identity in ("2", "3", "4"):
+            live(store, identity)
+        assert not prepared
 
 
 # --- threads --------------------------------------------------------------------------------------------------
