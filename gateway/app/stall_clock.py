@@ -46,6 +46,7 @@ class StallClock(trio.abc.Clock):
         self._began = self._seen = now()
         self._late_after = stall
         self._still_until = self._seen
+        self._ahead = OFFSET - self._began
         self.stalled = 0.0
         """Seconds taken out of the time so far."""
         self.stalls = 0
@@ -54,18 +55,16 @@ class StallClock(trio.abc.Clock):
     def start_clock(self) -> None:
         """The run begins now."""
         self._began = self._seen = self._still_until = self._now()
+        self._ahead = OFFSET - self._began - self.stalled
 
     def current_time(self) -> float:
         """Trio's time. Asked for in every turn of the loop, and by every task that looks at a clock."""
         now = self._now()
-        step = now - self._seen
-        if step > self._late_after:
-            self._held_up(now, step)
-        elif self._seen < self._still_until:
-            self.stalled += min(now, self._still_until) - self._seen
+        if now - self._seen > self._late_after or self._seen < self._still_until:
+            self._take_out(now)
         self._seen = now
         self._late_after = self._stall
-        return OFFSET + now - self._began - self.stalled
+        return now + self._ahead
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Return how long the loop may sleep, in real seconds. It is not late before that."""
@@ -74,6 +73,15 @@ class StallClock(trio.abc.Clock):
             sleep += max(0.0, self._still_until - self._seen)
             self._late_after = sleep + self._stall
         return sleep
+
+    def _take_out(self, now: float) -> None:
+        """Take a stall, or what passes while time stands still, out of the time."""
+        step = now - self._seen
+        if step > self._late_after:
+            self._held_up(now, step)
+        else:
+            self.stalled += min(now, self._still_until) - self._seen
+        self._ahead = OFFSET - self._began - self.stalled
 
     def _held_up(self, now: float, step: float) -> None:
         """Of a step that took too long only the sleep that was asked for counts, up to just before its end."""

@@ -218,9 +218,14 @@ def _is_json(hint: Any) -> bool:
     return hint is Any or hint == tuple[Any, ...]
 
 
+_PLAIN = (str | None, int | None, float | None, bool | None)
+"""Types of what is JSON already. (A converter calls a function for each that may be None.)"""
+
+
 def _unstructurer(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
     """Leaves defaults out and never walks what a charger sent: meter values are the hot path."""
-    kept = {name: override(unstruct_hook=identity) for name, hint in get_type_hints(cls).items() if _is_json(hint)}
+    as_it_is = {name: hint for name, hint in get_type_hints(cls).items() if _is_json(hint) or hint in _PLAIN}
+    kept = {name: override(unstruct_hook=identity) for name in as_it_is}
     kept |= {name: override(omit=True) for name in get_type_hints(cls) if name in NOT_STORED}
     return make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **kept)  # type: ignore[arg-type]
 

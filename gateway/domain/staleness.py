@@ -13,7 +13,7 @@ from gateway.domain.events import TransactionStaleChanged, TransactionStarted
 from gateway.domain.records import TransactionRecord, TransactionState
 from gateway.domain.state import ChargePointState
 from gateway.domain.times import ReportedTime
-from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
+from gateway.domain.values import ConnectorAddress
 
 AVAILABLE: Final = "available"
 ANOTHER_UNIT: Final = "another-unit"
@@ -67,13 +67,9 @@ def by_other_unit(state: ChargePointState) -> Changes:
     return tuple(_stale(each, ANOTHER_UNIT) for each in state.open_transactions.values() if each.stale_at is None)
 
 
-def by_readings(
-    state: ChargePointState, named: TransactionRecord, connector: ConnectorAddress, at: ReportedTime
-) -> Changes:
-    """Readings name a transaction of this charge point's: it runs, and none that is said to have begun after it on its
-    connector does. Not so once it is stopped: some chargers keep an old number (quirk 35)."""
-    if connector == WHOLE_CHARGE_POINT:
-        return ()
+def by_readings(state: ChargePointState, named: TransactionRecord, at: ReportedTime) -> Changes:
+    """Readings of a connector name a transaction of this charge point's: it runs, and none that is said to have begun
+    after it on its connector does. Not so once it is stopped: some chargers keep an old number (quirk 35)."""
     goes_on: Changes = ()
     own = state.open_transactions.get(named.transaction_id)
     if own is not None and own.stale_at is None and len(state.open_transactions) == 1:

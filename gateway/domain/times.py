@@ -16,6 +16,11 @@ MAX_AHEAD: Final = timedelta(minutes=5)
 LATE_AFTER: Final = timedelta(minutes=5)
 """What is older on arrival was queued while the charger was offline."""
 
+_NONE: Final = timedelta()
+
+_AHEAD: Final = -MAX_AHEAD
+"""As an age."""
+
 MAX_LENGTH: Final = 40
 """The longest spelling in use, with nanoseconds and an offset, has 35 characters."""
 
@@ -70,9 +75,10 @@ def read_time(raw: str | None, now: datetime | None = None) -> ReportedTime:
             value = value.astimezone(UTC)
         except OverflowError:  # the year 1 east of Greenwich, the year 9999 west of it
             return ReportedTime(None, (Flag.TIME_UNREADABLE, *flags))
-    if value < EARLIEST or (now is not None and value - now > MAX_AHEAD):
+    age = _NONE if now is None else now - value
+    if value < EARLIEST or age < _AHEAD:
         return ReportedTime(value, (Flag.CLOCK_SUSPECT, *flags))
-    if now is not None and now - value > LATE_AFTER:
+    if age > LATE_AFTER:
         flags = (Flag.LATE, *flags)
     return ReportedTime(value, flags, value)
 

@@ -9,7 +9,7 @@ whatever comes after.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from struct import Struct
@@ -38,12 +38,14 @@ MAX_KEYS = 8
 """AuthorizationKeys remembered for each charge point: the last ones that were sent to it."""
 
 Kept: TypeAlias = tuple[float, FrameKind, bytes, int]
-"""When, in Trio's time; what; as much of it as is kept; its length where that is not all of it, else 0."""
+"""When, by the log's ``now``; what; as much of it as is kept; its length where that is not all of it, else 0."""
 
 _ENDED_BY = {"peer": "the charger", "local": "the gateway", "network": "the network"}
 
 _HEAD = Struct("<dBHI")
 """Before each frame in the ring: a ``Kept`` with the length of what is kept instead of it."""
+
+_HEAD_BYTES = _HEAD.size
 
 _KINDS = tuple(FrameKind)
 _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
@@ -51,9 +53,11 @@ _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 
 @define(eq=False)
 class FrameRing:
-    """One charge point's. ``most``: frames in it. (No weak slot: a ring becomes a ``TappedRing`` in place.)"""
+    """One charge point's. ``most``: frames in it; ``now``: the log's. (No weak slot: a ring becomes a ``TappedRing`` in
+    place.)"""
 
     most: int
+    now: Callable[[], float]
     connections: int = 0
     keys: tuple[str, ...] = field(default=(), repr=False)
     taps: "tuple[Tap, ...]" = ()
@@ -66,12 +70,12 @@ class FrameRing:
         whole, kept = 0, self._data
         if len(data) > MAX_FRAME_BYTES:
             data, whole = data[:MAX_FRAME_BYTES], min(len(data), 0xFFFF_FFFF)
-        size = _HEAD.size + len(data)
+        size = _HEAD_BYTES + len(data)
         while self._count == self.most or len(kept) + size > MAX_RING_BYTES:
             _, _, length, _ = _HEAD.unpack_from(kept)
-            del kept[: _HEAD.size + length]  # moves nothing: a bytearray only notes where it begins
+            del kept[: _HEAD_BYTES + length]  # moves nothing: a bytearray only notes where it begins
             self._count -= 1
-        kept += _HEAD.pack(trio.current_time(), _NUMBERS[kind], len(data), whole)
+        kept += _HEAD.pack(self.now(), _NUMBERS[kind], len(data), whole)
         kept += data
         self._count += 1
 
@@ -80,7 +84,7 @@ class FrameRing:
         at = 0
         while at < len(self._data):
             time, number, length, whole = _HEAD.unpack_from(self._data, at)
-            at += _HEAD.size + length
+            at += _HEAD_BYTES + length
             yield time, _KINDS[number], bytes(self._data[at - length : at]), whole
 
     def add_command(self, data: bytes) -> None:
@@ -109,10 +113,14 @@ class TappedRing(FrameRing):
 
 
 class FrameLog:
-    """The rings of all charge points. ``length``: frames of each, 0 keeps none. Belongs to the Trio loop."""
+    """The rings of all charge points. ``length``: frames of each, 0 keeps none. Belongs to the Trio loop.
 
-    def __init__(self, clock: Clock, length: int) -> None:
+    ``now``: seconds by a clock that never goes back, and that costs little: it is asked twice for each message.
+    """
+
+    def __init__(self, clock: Clock, length: int, now: Callable[[], float] = trio.current_time) -> None:
         self._clock = clock
+        self._now = now
         self._length = length
         self._live: dict[str, FrameRing] = {}
         self._gone: OrderedDict[str, FrameRing] = OrderedDict()
@@ -151,7 +159,7 @@ class FrameLog:
 
     def _gone_ring(self, identity: str) -> FrameRing:
         """Its last one, or a new one."""
-        return self._gone.pop(identity) if identity in self._gone else FrameRing(self._length)
+        return self._gone.pop(identity) if identity in self._gone else FrameRing(self._length, self._now)
 
     @contextmanager
     def tapped(self, identity: str) -> Iterator["Tap | None"]:
@@ -205,8 +213,8 @@ class FrameLog:
         frames = tuple(ring.frames())
         redacted = [redact(data, cut=whole > 0) for _, _, data, whole in frames]
         keys = {*ring.keys, *(key for each in redacted for key in each.keys)}
-        # Frames are dated by the loop's clock: what the wall clock did since must not change their order.
-        start = self._clock() - timedelta(seconds=trio.current_time())
+        # Frames are dated by a clock that never goes back: what the wall clock did since must not change their order.
+        start = self._clock() - timedelta(seconds=self._now())
         shown = []
         for (at, kind, data, whole), each in zip(frames, redacted, strict=True):
             text = without(each.text, keys)

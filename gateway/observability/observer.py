@@ -37,7 +37,7 @@ class GatewayObserver:
         self._latencies = MakeLatencies()
         self.latencies = self._latencies.of
         """As ``Observer.latencies``."""
-        self.recorder = FrameLog(clock, kept_frames)
+        self.recorder = FrameLog(clock, kept_frames, metrics.now)
         self.flapping = Flapping(clock, metrics.now)
 
     # --- reports -------------------------------------------------------------------------------------------------

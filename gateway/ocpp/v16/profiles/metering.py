@@ -56,8 +56,11 @@ def decide_meter_values(
             return Decision({})
     number = payload.transaction_id
     known = None if number is None else state.by_number(number) or facts.transaction
-    transaction, inferred = _transaction_of(state, known, connector, time)
-    flags = () if connector == WHOLE_CHARGE_POINT else doubts_of(state, connector)
+    transaction, inferred = None, False
+    flags: tuple[Flag, ...] = ()
+    if connector != WHOLE_CHARGE_POINT:  # the main meter, and no transaction's (B6.2)
+        transaction, inferred = _transaction_of(state, known, connector, time)
+        flags = doubts_of(state, connector)
     if inferred:
         flags = (Flag.TRANSACTION_INFERRED, *flags)
     electrical: list[JSON] = []
@@ -84,7 +87,7 @@ def decide_meter_values(
     )
     if transaction is None or inferred:
         return Decision({}, events)
-    changes = staleness.by_readings(state, transaction, connector, time)
+    changes = staleness.by_readings(state, transaction, time)
     for each in changes:
         events = (*events, event(request, context, each))
     return Decision({}, events)
@@ -143,13 +146,11 @@ def _transaction_of(
 ) -> tuple[TransactionRecord | None, bool]:
     """The transaction that the values belong to, and whether that was inferred. ``named``: the charger named it.
 
-    Connector 0 is the main meter, and no transaction's (B6.2). The number that a charger names decides, also of
-    one that a later start has made a lost one: it goes on where the charger says so. After its stop it still
-    has its values (B6.4, E24), unless one that began later was running by then: some chargers keep an old number
-    (quirk 35). One that began earlier only seems to run: its stop is still in the charger's queue (B4.8).
+    The number that a charger names decides, also of one that a later start has made a lost one: it goes on where the
+    charger says so. After its stop it still has its values (B6.4, E24), unless one that began later was running by
+    then: some chargers keep an old number (quirk 35). One that began earlier only seems to run: its stop is still in
+    the charger's queue (B4.8).
     """
-    if connector == WHOLE_CHARGE_POINT:
-        return None, False
     if named is not None and named.charge_point != state.identity:
         named = None
     if named is not None and (named.state is not _STOPPED or not _over_by(named, time)):
