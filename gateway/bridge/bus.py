@@ -39,7 +39,7 @@ class Bus(Protocol):
         ...
 
     def withdraw(self, subject: str) -> None:
-        """Answer requests of a subject no more."""
+        """Answer requests, or hear bells, of a subject no more."""
         ...
 
     def listen(self, subject: str, heard: Callable[[], None]) -> None:

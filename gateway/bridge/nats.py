@@ -119,7 +119,7 @@ class NatsClient:
         self._post(self._notice)
 
     def withdraw(self, subject: str) -> None:
-        """Answer requests of a subject no more."""
+        """Answer requests, or hear bells, of a subject no more."""
         self._subjects.pop(subject, None)
         self._post(self._notice)
 
@@ -181,6 +181,7 @@ class NatsClient:
     def _options(self) -> dict[str, Any]:
         return {
             **self._address.options(),
+            "no_echo": True,  # its own bells say nothing to a node
             "allow_reconnect": False,  # `_main` does it: nothing is kept meanwhile, and sent when it is too late
             "max_reconnect_attempts": 1,  # of each server, twice; else the library tries for minutes
             "reconnect_time_wait": 0,

@@ -101,7 +101,7 @@ class ClusterNode:
         self._token = trio.lowlevel.current_trio_token()
         store_id, node = self._reads.store_id, self._store.node
         self._bus.listen(subjects.notices(store_id, node), self.membership.ring)
-        self._bus.listen(subjects.committed(store_id), self._head.heard)
+        self._bus.listen(subjects.watching(store_id), self._head.others_watch)
         self._bus.listen(subjects.fleet(store_id), self._heard_of_fleet)
         served = ""
         while True:

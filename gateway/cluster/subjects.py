@@ -12,8 +12,13 @@ def notices(store_id: str, number: int) -> str:
 
 
 def committed(store_id: str) -> str:
-    """The bell of all: something was recorded."""
+    """The bell for nodes with watchers: something was recorded."""
     return f"gw.{store_id}.committed"
+
+
+def watching(store_id: str) -> str:
+    """The bell of nodes with watchers, for all: those who hear it ring when they record something."""
+    return f"gw.{store_id}.watching"
 
 
 def fleet(store_id: str) -> str:

@@ -112,6 +112,8 @@ class Feed:
         self._generation: Generation | None = None
         """The newest that was there when events were last read."""
         self._subscribers: set[Subscription] = set()
+        self.on_watched: Callable[[], None] = _nothing
+        """Called when the first subscriber comes. It must not block or raise."""
         # Keeps nothing alive: a batch is there as long as a subscriber is at it.
         self._given: WeakValueDictionary[_Place, Batch] = WeakValueDictionary()
         self._committed = trio.lowlevel.ParkingLot()
@@ -241,7 +243,10 @@ class Feed:
         if not self._subscribers:
             self._ring.restart(self._head)  # It was not kept up to date.
         subscription = Subscription(self, where, position, idle, max_events, max_bytes, after == BEGINNING)
+        first = not self._subscribers
         self._subscribers.add(subscription)
+        if first:
+            self.on_watched()
         try:
             yield subscription
         finally:
@@ -361,6 +366,10 @@ class Subscription:
             and (not where.types or event.type in where.types)
             and (not where.callers or _caller(event) in where.callers)
         )
+
+
+def _nothing() -> None:
+    """Do nothing: this process alone records events."""
 
 
 def _caller(event: StoredEvent) -> str:

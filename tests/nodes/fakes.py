@@ -53,7 +53,10 @@ class FakeBus:
         self.handlers[subject] = handler
 
     def withdraw(self, subject: str) -> None:
-        del self.handlers[subject]
+        if subject in self.bells:
+            del self.bells[subject]
+        else:
+            del self.handlers[subject]
 
     def listen(self, subject: str, heard: Callable[[], None]) -> None:
         self.bells.setdefault(subject, []).append(heard)

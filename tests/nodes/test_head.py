@@ -8,12 +8,12 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.cluster import subjects
-from gateway.cluster.head import POLL_SECONDS, REST_SECONDS, SLOW_POLL_SECONDS, HeadWatch
+from gateway.cluster.head import LATELY, POLL_SECONDS, REST_SECONDS, SAY_SECONDS, SLOW_POLL_SECONDS, HeadWatch
 from gateway.cluster.node import LOOK_SECONDS, ClusterNode
 from gateway.errors import StoreUnavailable
 from gateway.feed import Feed
 from gateway.journal.journal import Journal
-from gateway.store.api import Bounds
+from gateway.store.api import Bounds, EventFilter
 from gateway.store.reads import Reads
 from tests.nodes.fakes import FakeBus, FakeNodes
 from tests.support.harness import Harness, virtual_clock
@@ -92,10 +92,62 @@ async def test_a_look_that_fails_is_made_again(
 
 
 async def test_many_commits_ring_one_bell(watch: Any, autojump_clock: MockClock) -> None:
+    """For nodes that have watchers, as long as they say so."""
+    watch.others_watch()
+    watch._feed.watched = False
+    await trio.sleep(LATELY - 1)
+    watch._bus.rung.clear()
     for _ in range(100):
         watch.committed(1, ())
     await trio.sleep(REST_SECONDS / 2)
     assert watch._bus.rung == [subjects.committed("store_1")]
+    await trio.sleep(1)
+    watch.committed(2, ())
+    await trio.sleep(1)
+    assert watch._bus.rung == [subjects.committed("store_1")]
+
+
+async def test_a_node_says_that_it_has_watchers_and_listens_while_it_has(watch: Any, autojump_clock: MockClock) -> None:
+    """From the first one on, at once; again and again, for nodes that come; and the next first one is said again."""
+    bus, committed, watching = watch._bus, subjects.committed("store_1"), subjects.watching("store_1")
+    watch._feed.watched = False
+    await trio.sleep(2 * SAY_SECONDS)
+    assert (bus.rung[1:], committed in bus.bells) == ([], False)
+    for _ in range(2):
+        bus.rung.clear()
+        watch._feed.watched = True
+        watch._feed.on_watched()
+        await trio.sleep(REST_SECONDS / 2)
+        assert (bus.rung, committed in bus.bells) == ([watching], True)
+        await trio.sleep(3 * (SAY_SECONDS + SLOW_POLL_SECONDS))
+        assert set(bus.rung) == {watching}
+        assert 4 <= len(bus.rung) <= 5
+        watch._feed.watched = False
+        await trio.sleep(2 * SLOW_POLL_SECONDS)
+        assert committed not in bus.bells
+
+
+async def test_a_watcher_at_one_node_has_the_others_ring(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Two heads on one bus, with a real feed: none rings before there is a watcher, and then its node hears."""
+    harness, bus = Harness(tmp_path), FakeBus()
+    read: Any = harness.journal.read
+    feed = Feed(harness.store, read)
+    here: Any = HeadWatch(feed, harness.reads, bus)
+    there: Any = HeadWatch(Feed(harness.store, read), harness.reads, bus)
+    bus.listen(subjects.watching(harness.store.store_id), there.others_watch)
+    async with trio.open_nursery() as running:
+        running.start_soon(here.run)
+        running.start_soon(there.run)
+        await trio.sleep(1)
+        there.committed(1, ())
+        await trio.sleep(1)
+        assert bus.rung == []
+        async with feed.subscribe(EventFilter(), None):
+            await trio.sleep(2 * REST_SECONDS)
+            there.committed(2, ())
+            await trio.sleep(REST_SECONDS / 2)
+            assert bus.rung == [subjects.watching(harness.store.store_id), subjects.committed(harness.store.store_id)]
+        running.cancel_scope.cancel()
 
 
 async def test_a_node_is_called_under_its_incarnation_and_hears_its_bells(
