@@ -8,6 +8,10 @@ boot. Each is asked for its composite schedule, says that it has none to show, a
 the dearer of the two ways. The gateway paces that (``session.steering_pace``). Time counts from when the gateway
 accepts until the last one has been sent its profile; what is asked is a minute for 10,000.
 
+Set-up is not counted, and stated in the notes: charge points are made known, and their plans set, before the first
+one connects; the gateway is stopped and started between the two cases. On two cores of its own all of it takes four
+minutes for 10,000; where the machine is shared it takes as many times longer, and gives up after ten.
+
 A result is invalid if a charge point was sent no profile or more than one, or is not recorded as having it.
 """
 
@@ -22,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from attrs import evolve
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 
@@ -48,8 +53,11 @@ STEPS = 48
 AMPERES = (0.0, 6.0, 16.0)
 """In turns."""
 
-PATIENCE_SECONDS = 300.0
-"""For all to be put in order, from the last one's connect on."""
+PATIENCE_SECONDS = 60.0
+"""For all to be put in order, from the last one's connect on: as long as is asked of all together."""
+
+LIMIT_SECONDS = 600.0
+"""For set-up and both cases: past it the second one is left out."""
 
 RECORDED_SECONDS = 15.0
 """For the last acceptance to be recorded, once it was answered."""
@@ -71,23 +79,31 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
         tempfile.TemporaryDirectory(prefix="bench-reconcile-") as folder,
         processes.gateway(Path(folder)) as gateway,
     ):
+        began = time.monotonic()
         credentials = gateway.provision(options.sessions)
-        console.print(f"{options.sessions} plans are made")
+        made = time.monotonic()
         plan(gateway.control_address, [each.identity for each in credentials])
+        planned = time.monotonic()
+        setup = f"{options.sessions} charge points made known in {made - began:.0f} s, plans in {planned - made:.0f} s"
+        console.print(f"set-up: {setup}")
         with fleet(gateway, credentials) as chargers:
-            first = _measured("first", gateway, chargers, options, console)
+            first = _measured("first", gateway, chargers, options, console, setup)
+            if time.monotonic() > began + LIMIT_SECONDS / 2:
+                return [evolve(first, invalid_because=[*first.invalid_because, "the machine is too slow for both"])]
             time.sleep(SETTLE_SECONDS)
             console.print("the gateway restarts")
+            stopped = time.monotonic()
             gateway.stop()
             chargers.check()
             gateway.start()
-            return [first, _measured("restart", gateway, chargers, options, console)]
+            setup = f"the restart itself, {time.monotonic() - stopped:.0f} s"
+            return [first, _measured("restart", gateway, chargers, options, console, setup)]
 
 
 def _measured(
-    case: str, gateway: processes.Gateway, chargers: Fleet, options: argparse.Namespace, console: Console
+    case: str, gateway: processes.Gateway, chargers: Fleet, options: argparse.Namespace, console: Console, setup: str
 ) -> Result:
-    """Connect them all, and wait until each has been sent its profile."""
+    """Connect them all, and wait until each has been sent its profile. ``setup``: what went before, and its time."""
     watch = processes.Stopwatch.of(gateway.pid)
     began = time.monotonic()
     connected = connect(chargers, options.rate, console, boot=case == "first")
@@ -123,6 +139,7 @@ def _measured(
         driver_cores=connected.driver_cores,
         server_cores=watch.cores,
         invalid_because=wrong,
+        notes=[f"not counted: {setup}"],
     )
 
 
