@@ -63,6 +63,8 @@ class Happening(StrEnum):
     """The charger has accepted what is wanted."""
     SETTLED = "settled"
     """The meter shows that it holds; or the charger has accepted it, and no transaction is open."""
+    PAUSED = "paused"
+    """Power stays away from a transaction that has started, and the gateway keeps a pause for it."""
     INEFFECTIVE = "ineffective"
     """The charger has accepted it, and its meter shows that it does not hold."""
     NOTHING = "nothing"
@@ -112,6 +114,7 @@ TABLE: Mapping[OperationKind, Mapping[Stage, Mapping[Happening, Next]]] = Mappin
             _S.TRANSACTION_STARTED: {
                 _H.RISEN: _S.POWER_RISEN,
                 _H.OVER: _E.NO_EFFECT,
+                _H.PAUSED: _E.DONE,
                 _H.WAITED: _E.NO_EFFECT,
                 _H.WAITED_BLIND: _E.UNKNOWN,
             },
@@ -150,6 +153,7 @@ REASONS: Final[Mapping[Happening, str]] = MappingProxyType(
         _H.NEVER_STARTED: "never-started",
         _H.WAITED: "no-power",
         _H.WAITED_BLIND: "no-readings",
+        _H.PAUSED: "paused",
         _H.SUPERSEDED: "superseded",
         _H.INEFFECTIVE: "ineffective",
     }
@@ -183,16 +187,17 @@ def step(
     now: datetime,
     *,
     pending: bool = False,
+    paused: bool = False,
     steered: Steered | None = None,
 ) -> Step:
     """The next step. ``power``: the newest of the operation's connector; ``pending``: whether a transaction may still
-    come of its start; ``steered``: for ``STEERING``."""
+    come of its start; ``paused``: whether a pause is wanted of its connector now; ``steered``: for ``STEERING``."""
     if steered is not None:
         operation = _with(operation, steered)
     record, events = operation.record, list[Body]()
     row, stage, since = TABLE[record.request.kind], record.stage, record.stages[-1].at
     while True:
-        found = _first(operation, row[stage], stage, since, power, now, pending, steered)
+        found = _first(operation, row[stage], stage, since, power, now, pending, paused, steered)
         if found is None:
             break
         then = row[stage][found]
@@ -233,17 +238,24 @@ def _first(
     power: Power | None,
     now: datetime,
     pending: bool,
+    paused: bool,
     steered: Steered | None,
 ) -> Happening | None:
     if steered is None:
-        happened = _happened(operation, stage, since, power, now, pending)
+        happened = _happened(operation, stage, since, power, now, pending, paused)
     else:
         happened = _happened_to_limit(operation, steered, power, now)
     return next((each for each in row if each in happened), None)
 
 
 def _happened(
-    operation: OpenOperation, stage: Stage, since: datetime, power: Power | None, now: datetime, pending: bool
+    operation: OpenOperation,
+    stage: Stage,
+    since: datetime,
+    power: Power | None,
+    now: datetime,
+    pending: bool,
+    paused: bool,
 ) -> set[Happening]:
     found = {Happening.NOTHING}
     match operation.command:
@@ -271,6 +283,8 @@ def _happened(
     due = _due(operation, stage, since)
     if due is not None and now >= due:
         found.add(Happening.WAITED_BLIND if shown is None else Happening.WAITED)
+        if paused and shown is not None:
+            found.add(Happening.PAUSED)
     return found
 
 

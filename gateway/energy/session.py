@@ -27,7 +27,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from gateway.domain.metering import Metering
+from gateway.domain.metering import Metering, RegisterSample
 from gateway.domain.registers import SLACK
 from gateway.energy.metered_intervals import intervals_disagree, series_of_intervals
 from gateway.energy.power import power_disagrees, power_steps
@@ -68,12 +68,10 @@ class SessionEnergy:
 
 def session_energy(metering: Metering) -> SessionEnergy:
     """The energy of a session, with how it was found and what is doubtful about it. Never raises."""
-    begins = [each for each in metering.begins if abs(each.at - metering.start.at) <= SLACK]
+    begins = _begins(metering)
     if not begins:
         return _energy(metering)
-    begun = evolve(
-        metering, start=evolve(metering.start, mwh=None), registers=(*metering.registers, *begins), begins=()
-    )
+    begun = evolve(metering, start=evolve(metering.start, mwh=None), registers=(*metering.registers, *begins))
     if metering.start.mwh is None:
         return _energy(begun)
     found = _energy(metering)
@@ -83,6 +81,18 @@ def session_energy(metering: Metering) -> SessionEnergy:
     better = _energy(begun)
     doubts = {*found.doubts, *better.doubts} - {Doubt.START_MISSING}
     return evolve(better, doubts=_sorted(doubts), stop_minus_start_mwh=found.stop_minus_start_mwh)
+
+
+def _begins(metering: Metering) -> list[RegisterSample]:
+    """The register of each place as it was read for the begin, at the time of the start: of several the lowest. Those
+    with a time of later are of something else."""
+    lowest: dict[str, RegisterSample] = {}
+    for each in metering.begins:
+        if each.timed and abs(each.at - metering.start.at) > SLACK:
+            continue
+        if each.place not in lowest or each.mwh < lowest[each.place].mwh:
+            lowest[each.place] = evolve(each, at=metering.start.at, timed=True)
+    return list(lowest.values())
 
 
 def _energy(metering: Metering) -> SessionEnergy:

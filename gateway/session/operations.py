@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import trio
 
+from gateway.charging import plans
 from gateway.charging.operation_checks import refusal, transaction_to_stop
 from gateway.charging.operations import Steered, Step, command, step
 from gateway.domain.codec import fingerprint
@@ -177,7 +178,8 @@ class Operations:
                 work = maintenance.step(each, now)
                 found = Step(work.events, work.send, work.due)
             else:
-                found = step(each, self._power(each), now, pending=pending, steered=self._steered(each))
+                paused, steered = self._is_paused(each, now), self._steered(each)
+                found = step(each, self._power(each), now, pending=pending, paused=paused, steered=steered)
             refused = self._refused.pop(key, None)
             if refused is not None and not found.events:
                 found = Step((OperationEnded(key, End.NOT_SENT, refused, each.record.transaction_id or None),))
@@ -206,6 +208,16 @@ class Operations:
         if request.kind is OperationKind.RESUME_CHARGING and request.connector is not None:
             transaction = state.open_on(request.connector)
         return None if transaction is None else state.latest_power(transaction.connector)
+
+    def _is_paused(self, operation: OpenOperation, now: datetime) -> bool:
+        """Return whether the gateway keeps a pause for the operation's transaction, or for all of its charge point."""
+        state = self._context.state
+        transaction = state.open_transactions.get(operation.record.transaction_id)
+        if transaction is None:
+            return False
+        wanted = (state.wanted.get(each) for each in (transaction.connector, WHOLE_CHARGE_POINT))
+        limits = (plans.in_force(each, now) for each in wanted if each is not None)
+        return any(limit is not None and limit.pause for limit in limits)
 
     async def _send(self, record: OperationRecord, sent: Command) -> None:
         """Send the operation's command, once: its request id is the operation's. Its outcome is an event."""

@@ -118,6 +118,7 @@ BAD: list[tuple[str, Any, list[str]]] = [
     ("SetWantedLimit", limit(value=3), ["limit.value"]),
     ("SetWantedLimit", limit(value=6.25), ["limit.value"]),
     ("SetWantedLimit", limit(value=float("nan")), ["limit.value"]),
+    ("SetWantedLimit", limit(below_minimum=7), ["below_minimum"]),
     ("SetWantedLimit", limit(until_time=at(-1)), ["until_time"]),
     ("SetWantedLimit", limit(request_id="x" * 65), ["request_id"]),
     ("SetWantedLimit", limit(by="x" * 201), ["by"]),

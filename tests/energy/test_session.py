@@ -77,6 +77,10 @@ VECTORS = {
         session(None, 6000, (10, 2000), begins=samples((0, 1500))), 4500, DELTAS, "start-missing"),
     "E14 the begin's sample alone": (
         session(None, 6000, begins=samples((0.5, 1500))), 4500, DELTAS, "start-missing"),
+    "E14 the begin's sample without a time": (
+        session(None, 6000, (10, 2000), begins=samples((11, 1500), timed=False)), 4500, DELTAS, "start-missing"),
+    "E14 of several samples of the begin the lowest": (
+        session(None, 6000, (10, 2000), begins=samples((0, 1500), (0.1, 1501))), 4500, DELTAS, "start-missing"),
     "E14 the begin's sample beside a start": (
         session(1000, 6000, (10, 2000), begins=samples((0, 1500))), 5000, STOP_MINUS_START, ""),
     "E14 the begin's sample is none of later": (

@@ -14,7 +14,10 @@ from trio.testing import MockClock
 
 from gateway.charging.outcomes import MAX_TRIES
 from gateway.domain.operations import End, OperationKind, OperationRecord, OperationRequest
+from gateway.domain.values import WHOLE_CHARGE_POINT
 from tests.session.test_limiting_operations import ALL_PURPOSES, ONE, Operator
+from tests.session.test_steering import Operator as Steerer
+from tests.session.test_steering import amperes, plan
 from tests.support.harness import Harness, virtual_clock
 from tests.support.steered import VEHICLE_WATTS, SteeredCharger
 
@@ -54,8 +57,15 @@ class Box(SteeredCharger):
     def __init__(self, harness: Harness) -> None:
         super().__init__(harness)
         self.habit = Habit.OBEYS
+        self.draws_nothing = False
+        """Whether it draws nothing, whatever is allowed."""
         self.hangs_up = trio.Event()
         """Set when its habit is to lose the link, and it was asked."""
+
+    @property
+    def watts(self) -> float:
+        """The power that is drawn now."""
+        return 0.0 if self.draws_nothing else super().watts
 
     def turns(self, habit: Habit, kind: OperationKind) -> None:
         """It has this habit from now on, in what it is asked of this kind."""
@@ -235,6 +245,31 @@ async def test_what_is_wanted_is_reached_or_its_failure_is_shown(
     assert scene.record.end is ENDS[habit][OPERATIONS.index(kind)], scene.record
     assert scene.reached == (scene.record.end is DONE)
     assert 1 <= scene.sendings - before <= MOST_SENT[kind]
+
+
+@pytest.mark.parametrize("kept", ["by hand", "of the charge point", "of a plan", "over"])
+async def test_a_start_under_a_pause_of_the_gateways_is_done_without_power(
+    harness: Harness, autojump_clock: MockClock, kept: str
+) -> None:
+    """Nothing is wrong with it: power comes when the pause is over. A vehicle that takes nothing is another matter."""
+    scene, steerer = Scene(harness, START), Steerer(harness)
+    async with scene.prepared():
+        match kept:
+            case "by hand":
+                await steerer.wants(amperes(0))
+            case "of the charge point":
+                await steerer.wants(amperes(0), WHOLE_CHARGE_POINT)
+            case "of a plan":
+                await steerer.wants(plan(0, 16, minutes=60))
+            case _:
+                await steerer.wants(plan(0, None, minutes=3))
+                scene.box.draws_nothing = True
+        await trio.sleep(MINUTE)
+        await scene.begins()
+        await trio.sleep(LONG)
+        assert (scene.box.transaction is None, scene.box.watts) == (False, 0.0)
+    expected = (NO_EFFECT, "no-power") if kept == "over" else (DONE, "paused")
+    assert (scene.record.end, scene.record.reason) == expected
 
 
 KILLED_AT = ("accepted", "sent", "answered")

@@ -312,8 +312,8 @@ class Operation(_message.Message):
     """Why it ended as it did: the charger's word of REFUSED; a command's reason of OFFLINE and NOT_SENT; "never-started",
     "no-power", "no-readings", "no-stop", "transaction-stopped", "transaction-lost", "transaction-closed", "kept",
     "superseded", "ineffective", "not-verified", "no-end", "gateway-restarted", "no-answer", "no-boot", "old-key",
-    "reset-not-sent", "too-many-keys", "deadline", "away", "deleted";
-    more may come. Empty while it is open, and nearly always of DONE.
+    "reset-not-sent", "too-many-keys", "deadline", "away", "deleted"; "paused" of a start that is DONE while a pause is
+    wanted; more may come. Empty while it is open, and nearly always of DONE.
     """
     sequence: _builtins.int
     """The sequence of its newest event."""

@@ -70,6 +70,7 @@ class SteeringRpcs(Service, SteeringServiceServicer):
         fields.text("charge_point", identity)
         fields.text("request_id", request_id)
         connector = fields.connector(request)
+        adjustment = _adjustment(request, fields)
         fields.check()
         wish = WantedRequest(
             request_id,
@@ -77,7 +78,7 @@ class SteeringRpcs(Service, SteeringServiceServicer):
             change,
             request.by,
             request.why,
-            *_adjustment(request),
+            *adjustment,
             CALLER.get(),
         )
         about, times = {"charge_point": identity, "request_id": request_id}, self.times(context)
@@ -128,9 +129,11 @@ class SteeringRpcs(Service, SteeringServiceServicer):
         return pb.ListSteeringResponse(steering=messages, next_page_token=token)
 
 
-def _adjustment(request: Request) -> tuple[bool, bool]:
+def _adjustment(request: Request, fields: Fields) -> tuple[bool, bool]:
     """Return whether limits that are too low become pauses, and whether the connector is insisted on."""
     if isinstance(request, pb.SetWantedLimitRequest | pb.SetPlanRequest):
+        if request.below_minimum not in pb.BelowMinimum.values():
+            fields.wrong("below_minimum", f"has no value {request.below_minimum}")
         return request.below_minimum == pb.BELOW_MINIMUM_PAUSE, request.insist
     return False, False
 
