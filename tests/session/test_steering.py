@@ -541,7 +541,7 @@ async def test_a_power_that_three_phases_can_not_be_offered_is_refused_or_a_paus
 async def test_a_limit_that_could_only_be_put_as_a_pause_says_so(
     operator: Operator, charger: SteeredCharger, autojump_clock: object
 ) -> None:
-    """Where it was not known beforehand that the charger takes A alone."""
+    """It was not known beforehand that the charger takes A alone."""
     charger.live_phases = 1
     await operator.wants(SetLimit(StandingLimit(RateLimit(Decimal(4000), ChargingRateUnit.WATT))))
     async with charger.connected():
