@@ -12,17 +12,17 @@ PostgreSQL, NATS and the drivers share the cores that the gateways leave.
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from attrs import define
 from rich.console import Console
 
 from bench import cores, histogram, processes, results
-from bench.fleet import SETTLE_SECONDS, Fleet, Load, fleet
+from bench.fleet import SETTLE_SECONDS, Load, fleet
 from bench.grpc_driver import GrpcDriver
+from bench.many_nodes import Place, connect, fleets_at, judged, store_settings, wrong_of
 from bench.results import Figure, Result
 from tests.cluster.servers import Databases, Nats, Replicated, Single, nats_program
 from tests.support import postgres
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
         nats = Nats(program)
         stack.callback(nats.kill)
         nats.start()
-        place = _Place(Path(folder), nats, options)
+        place = Place(Path(folder), nats, options)
         for case in options.cases:
             console.print(case)
             try:
@@ -95,83 +95,22 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
     return measured
 
 
-@define
-class _Place:
-    """The place of the measurements, and their options."""
-
-    folder: Path
-    nats: Nats
-    options: argparse.Namespace
-
-    def settings(self, store: str, node: int | None = None) -> str:
-        """Of a gateway on PostgreSQL. ``node``: None: it is alone, or ``--processes`` gives the slots."""
-        servers = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self.nats.ports)
-        slot = "" if node is None else f"node = {node}\n"
-        return f"[store]\n{store}\n[cluster]\n{slot}nats = [{servers}]\n"
-
-    @contextmanager
-    def nodes(self, count: int, databases: Databases) -> Iterator[list[processes.Gateway]]:
-        """Gateways that run, each in a slot."""
-        with ExitStack() as stack:
-            store = _store(databases)
-            yield [
-                stack.enter_context(processes.gateway(self.new(), settings=self.settings(store, number)))
-                for number in range(1, count + 1)
-            ]
-
-    def new(self) -> Path:
-        """An empty folder."""
-        return Path(tempfile.mkdtemp(dir=self.folder))
-
-
-def _store(databases: Databases) -> str:
-    first, *others = databases.hosts()
-    return f'url = "{first.url(databases.database(), *others)}"\ndurability = "{databases.durability}"'
-
-
-def _judged(value: float, limit: float, what: str, *, least: bool = False) -> str:
-    met = value >= limit if least else value <= limit
-    asked = f"at {'least' if least else 'most'} {limit:g}"
-    return f"{what}: {value:.2f}, asked is {asked}: {'met' if met else 'not met'}"
-
-
-def _wrong(load: Load) -> list[str]:
-    found = [f"{count} messages failed: {reason}" for reason, count in load.errors.items()]
-    return found if load.messages else [*found, "no message was confirmed"]
-
-
-def _connect(chargers: Fleet, *, transaction: bool = True) -> None:
-    connected = chargers.connect(transaction=transaction)
-    if connected.connected < len(chargers):
-        raise RuntimeError(f"{connected.connected} of {len(chargers)} chargers connected: {connected.failures}")
-
-
-def _fleets(stack: ExitStack, nodes: Sequence[processes.Gateway], count: int) -> list[Fleet]:
-    """So many chargers at each node, connected and configured."""
-    found = []
-    for number, node in enumerate(nodes):
-        found.append(stack.enter_context(fleet(node, node.provision(count, f"N{number}"))))
-        _connect(found[-1])
-    time.sleep(SETTLE_SECONDS)
-    return found
-
-
 # --- cost ---------------------------------------------------------------------------------------------------------
 
 
-def _cost(place: _Place) -> list[Result]:
+def _cost(place: Place) -> list[Result]:
     found = []
     for waiting in place.options.waiting:
         with processes.gateway(place.new()) as gateway:
             sqlite = _closed(place, gateway, waiting)
         with postgres.server(durable=True) as server:
-            settings = f"[store]\n{_store(Single(server))}\n"
+            settings = f"[store]\n{store_settings(Single(server))}\n"
             with processes.gateway(place.new(), settings=settings) as gateway:
                 before = processes.usage(server.pid).cpu_seconds
                 shared = _closed(place, gateway, waiting)
                 own = processes.usage(server.pid).cpu_seconds - before
         ratio = shared.server_us_per_message / sqlite.server_us_per_message
-        asked = [_judged(ratio, COST, "to SQLite's")] if waiting > 1 else []
+        asked = [judged(ratio, COST, "to SQLite's")] if waiting > 1 else []
         found.append(
             Result(
                 scenario=NAME,
@@ -187,23 +126,23 @@ def _cost(place: _Place) -> list[Result]:
                 histograms={"answer, SQLite": sqlite.latency, "answer, PostgreSQL": shared.latency},
                 driver_cores=shared.driver_cores,
                 server_cores=shared.server_cores,
-                invalid_because=[*_wrong(sqlite), *_wrong(shared)],
+                invalid_because=[*wrong_of(sqlite), *wrong_of(shared)],
                 notes=asked,
             )
         )
     return found
 
 
-def _each(cpu_seconds: float, load: Load, place: _Place) -> float:
+def _each(cpu_seconds: float, load: Load, place: Place) -> float:
     """Microseconds for each message, of CPU that was counted from the start, with the warm-up in it."""
     share = place.options.seconds / (place.options.seconds + place.options.warm_up)
     return 1e6 * cpu_seconds * share / load.messages if load.messages else 0.0
 
 
-def _closed(place: _Place, gateway: processes.Gateway, waiting: int) -> Load:
+def _closed(place: Place, gateway: processes.Gateway, waiting: int) -> Load:
     """Each charger sends its next message once the last one is confirmed."""
     with fleet(gateway, gateway.provision(waiting)) as chargers:
-        _connect(chargers)
+        connect(chargers)
         time.sleep(SETTLE_SECONDS)
         return chargers.closed_loop(place.options.seconds, place.options.warm_up)
 
@@ -211,7 +150,7 @@ def _closed(place: _Place, gateway: processes.Gateway, waiting: int) -> Load:
 # --- commits ------------------------------------------------------------------------------------------------------
 
 
-def _commits(place: _Place) -> list[Result]:
+def _commits(place: Place) -> list[Result]:
     with postgres.server(durable=True) as server:
         server.configure(commit_delay=str(SYNC_MICROSECONDS), commit_siblings="0")
         one, three = (_steady(place, Single(server), count) for count in (1, NODES))
@@ -228,30 +167,30 @@ def _commits(place: _Place) -> list[Result]:
             histograms={"answer, one node": one.latency, f"answer, {NODES} nodes": three.latency},
             driver_cores=three.driver_cores,
             server_cores=three.server_cores,
-            invalid_because=[*_wrong(one), *_wrong(three)],
-            notes=[_judged(among / alone, COMMIT, "to one node's")],
+            invalid_because=[*wrong_of(one), *wrong_of(three)],
+            notes=[judged(among / alone, COMMIT, "to one node's")],
         )
     ]
 
 
-def _steady(place: _Place, databases: Databases, count: int) -> Load:
+def _steady(place: Place, databases: Databases, count: int) -> Load:
     """The answers of the first node; the others have as much to do."""
     with place.nodes(count, databases) as nodes, ExitStack() as stack:
-        fleets = _fleets(stack, nodes, 16)
-        for each in fleets:
+        found = fleets_at(stack, nodes, 16)
+        for each in found:
             each.start_open_loop(rate=STEADY)
         time.sleep(place.options.warm_up)
-        for each in fleets:
+        for each in found:
             each.mark()
         time.sleep(place.options.seconds)
-        first, *_ = [each.stop_open_loop() for each in fleets]
+        first, *_ = [each.stop_open_loop() for each in found]
         return first
 
 
 # --- processes ----------------------------------------------------------------------------------------------------
 
 
-def _processes(place: _Place) -> list[Result]:
+def _processes(place: Place) -> list[Result]:
     one, two = (_served(place, count) for count in (1, 2))
     ratio = two.server_us_per_message / one.server_us_per_message
     return [
@@ -267,40 +206,40 @@ def _processes(place: _Place) -> list[Result]:
             ],
             driver_cores=two.driver_cores,
             server_cores=two.server_cores,
-            invalid_because=[*_wrong(one), *_wrong(two)],
-            notes=[_judged(ratio, PROCESSES, "CPU per message to one process's")],
+            invalid_because=[*wrong_of(one), *wrong_of(two)],
+            notes=[judged(ratio, PROCESSES, "CPU per message to one process's")],
         )
     ]
 
 
-def _served(place: _Place, count: int) -> Load:
+def _served(place: Place, count: int) -> Load:
     with postgres.server(durable=True) as server:
-        settings = place.settings(_store(Single(server)))
+        settings = place.settings(store_settings(Single(server)))
         many = ("--processes", str(count))
         with processes.gateway(place.new(), settings=settings, arguments=many, on_cores=cores.every()) as gateway:
             return _closed(place, gateway, PROCESSES_SESSIONS)
 
 
-def _scaling(place: _Place) -> list[Result]:
+def _scaling(place: Place) -> list[Result]:
     case = "scaling of 2 processes"
     if len(cores.every()) < SCALING_CORES:
         why = f"skipped: it takes {SCALING_CORES} cores, there are {len(cores.every())}"
         return [Result(scenario=NAME, case=case, notes=[why])]
     one, two = (_served(place, count) for count in (1, 2))
     figures = [Figure("messages, 1 process", one.rate, "1/s"), Figure("messages, 2 processes", two.rate, "1/s")]
-    note = _judged(two.rate / one.rate, SCALING, "rate to one process's", least=True)
+    note = judged(two.rate / one.rate, SCALING, "rate to one process's", least=True)
     return [Result(scenario=NAME, case=case, figures=figures, server_cores=two.server_cores, notes=[note])]
 
 
 # --- commands, deaths ---------------------------------------------------------------------------------------------
 
 
-def _commands(place: _Place) -> list[Result]:
+def _commands(place: Place) -> list[Result]:
     with postgres.server(durable=True) as server, place.nodes(2, Single(server)) as [first, second], GrpcDriver() as by:
         credentials = first.provision(8)
         targets = [each.identity for each in credentials]
         with fleet(second, credentials) as chargers:
-            _connect(chargers)
+            connect(chargers)
             time.sleep(SETTLE_SECONDS)
             by.prime(second.control_address, targets)
             found = {}
@@ -324,16 +263,16 @@ def _commands(place: _Place) -> list[Result]:
             driver_cores=window.driver_cores,
             server_cores=window.server_cores,
             invalid_because=failed,
-            notes=[_judged(there - here, COMMAND_MS, "milliseconds longer")],
+            notes=[judged(there - here, COMMAND_MS, "milliseconds longer")],
         )
     ]
 
 
-def _death(place: _Place) -> list[Result]:
+def _death(place: Place) -> list[Result]:
     with postgres.server(durable=True) as server, place.nodes(NODES, Single(server)) as [first, second, _]:
         credentials = first.provision(place.options.sessions)
         with fleet(first, credentials) as before, fleet(second, credentials) as after:
-            _connect(before)
+            connect(before)
             time.sleep(SETTLE_SECONDS)
             first.kill()
             back = after.connect(rate=RETURNS)
@@ -350,16 +289,16 @@ def _death(place: _Place) -> list[Result]:
             histograms={"until Boot is answered": back.latency},
             driver_cores=back.driver_cores,
             invalid_because=wrong,
-            notes=[_judged(seconds, RETURN_SECONDS, "seconds for 95 %")],
+            notes=[judged(seconds, RETURN_SECONDS, "seconds for 95 %")],
         )
     ]
 
 
-def _failover(place: _Place) -> list[Result]:
+def _failover(place: Place) -> list[Result]:
     with Replicated() as replicated, place.nodes(NODES, replicated) as nodes, ExitStack() as stack:
         share = max(place.options.sessions // NODES, 1)
-        fleets = _fleets(stack, nodes, share)
-        for each in fleets:
+        found = fleets_at(stack, nodes, share)
+        for each in found:
             each.start_open_loop(rate=STEADY)
             each.mark()
         time.sleep(place.options.seconds / 2)
@@ -367,8 +306,8 @@ def _failover(place: _Place) -> list[Result]:
         time.sleep(DEAD_SECONDS)
         replicated.promote()
         time.sleep(place.options.seconds)
-        loads = [each.stop_open_loop() for each in fleets]
-        alive = sum(each.check().alive for each in fleets)
+        loads = [each.stop_open_loop() for each in found]
+        alive = sum(each.check().alive for each in found)
     waits = histogram.merged(each.latency for each in loads)
     longest, closed = histogram.milliseconds(waits, 100) / 1000, share * NODES - alive
     return [
@@ -383,17 +322,17 @@ def _failover(place: _Place) -> list[Result]:
             histograms={"answer": waits},
             driver_cores=sum(each.driver_cores for each in loads),
             server_cores=sum(each.server_cores for each in loads),
-            invalid_because=[reason for each in loads for reason in _wrong(each)],
+            invalid_because=[reason for each in loads for reason in wrong_of(each)],
             notes=[
-                _judged(longest, PATIENCE, "seconds of the longest wait"),
-                _judged(closed, 0, "sessions that closed"),
+                judged(longest, PATIENCE, "seconds of the longest wait"),
+                judged(closed, 0, "sessions that closed"),
                 f"the standby is promoted {DEAD_SECONDS:g} s after the primary's death",
             ],
         )
     ]
 
 
-_MEASURES: Mapping[str, Callable[[_Place], Sequence[Result]]] = {
+_MEASURES: Mapping[str, Callable[[Place], Sequence[Result]]] = {
     "cost": _cost,
     "commits": _commits,
     "processes": _processes,

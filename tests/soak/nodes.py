@@ -82,13 +82,14 @@ class Failures:
     async def run(self) -> None:
         """One failure after the other, until cancelled; each before any comes again."""
         while True:
-            for act in random.sample(self._acts(), len(self._acts())):
+            for act in random.sample(self.acts(), len(self.acts())):
                 await trio.sleep(random.uniform(0.5, REST_SECONDS))
                 with trio.CancelScope(shield=True):
                     await act()
                 self.happened[act.__name__] += 1
 
-    def _acts(self) -> list[Callable[[], Awaitable[None]]]:
+    def acts(self) -> list[Callable[[], Awaitable[None]]]:
+        """All that may happen."""
         return [
             self.kill_a_node,
             self.stop_a_node_for_a_moment,
@@ -227,6 +228,9 @@ async def _churned(site: Site, failures: Failures, seconds: float) -> str:
             history = await in_thread(first.history)
             faults = checks.owners(history) + balancer.outcomes.faults() + await missed((one, other), history, 60.0)
     faults += checks.kept_once(history, [value for each in meters for value in each.acknowledged])
+    faults += [f"{node.folder.name}: {bug}" for node in site.nodes for bug in bugs(node)]
+    if seconds >= WHOLE_SECONDS:
+        faults += [f"{act.__name__} never happened" for act in failures.acts() if not failures.happened[act.__name__]]
     assert faults == [], "\n".join(faults[:20])
     for each in roaming:
         await in_thread(check_accounts, first, each)
@@ -244,6 +248,13 @@ async def _churned(site: Site, failures: Failures, seconds: float) -> str:
             f"the longest wait of a charger for one message, with its reconnects: {longest:.1f} s",
         ]
     )
+
+
+def bugs(node: Gateway) -> list[str]:
+    """Lines of a node's log that no failure of what it rests on explains: an exception that nothing expected."""
+    return [
+        line[:500] for line in node.tail(10**6).splitlines() if '"exception"' in line or line.startswith("Traceback")
+    ]
 
 
 def check_memory(samples: list[int], seconds: float) -> str:
