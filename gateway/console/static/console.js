@@ -142,6 +142,7 @@
     });
     arrange = () => watch(form);
     arrange();
+    keepPlace(form);
   }
 
   function show(html) {
@@ -204,7 +205,7 @@
       for (const { target, isIntersecting } of seen) if (isIntersecting) takeBack(target); else putAside(target);
     }, { rootMargin: FAR });
     ends = new IntersectionObserver((seen) => {
-      for (const { target, isIntersecting } of seen) if (isIntersecting) load(form, target.querySelector("[data-more]"));
+      for (const { target, isIntersecting } of seen) if (isIntersecting && !returning) load(form, target.querySelector("[data-more]"));
     }, { rootMargin: FAR });
     for (const each of $("results").querySelectorAll("tbody")) bodies.observe(each);
     for (const each of $("results").querySelectorAll(".more")) ends.observe(each);
@@ -231,6 +232,57 @@
     if (!rows) return;
     aside.delete(body);
     body.replaceChildren(rows);
+  }
+
+  // --- the place in a long list: kept with the page in the browser's history, and found again on the way back
+  let returning = false;
+
+  const rowsOf = (body) => [...(aside.get(body) ?? body).querySelectorAll("tr:not(.room)")];
+  const bodiesOf = () => [...$("results").querySelectorAll("tbody")];
+  const linkOf = (row) => row.querySelector("th a");
+  const loaded = () => bodiesOf().reduce((sum, body) => sum + rowsOf(body).length, 0);
+
+  function keepPlace(form) {
+    let waiting = 0;
+    const note = (row, followed) => {
+      if (returning || !row) return;
+      const place = { href: linkOf(row)?.getAttribute("href"), top: row.getBoundingClientRect().top, rows: loaded(), followed };
+      history.scrollRestoration = "manual"; // of this page in the history: the rows are not there yet when a browser would scroll
+      history.replaceState({ place }, "");
+    };
+    // The row that is followed; on any other way out, the first that is on the screen.
+    $("results").addEventListener("click", (event) => note(event.target.closest("tbody tr:not(.room)"), true));
+    addEventListener("scroll", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => {
+        if (scrollY === 0) { if (!returning) history.replaceState(null, ""); return; }
+        note([...$("results").querySelectorAll("tbody tr:not(.room)")].find((row) => row.getBoundingClientRect().top >= 0), false);
+      }, 150);
+    }, { passive: true });
+    if (history.state?.place) comeBack(form, history.state.place);
+  }
+
+  // Load as much as there was, until the row is there, and put it where it was on the screen.
+  async function comeBack(form, place) {
+    returning = true;
+    const began = $("results").firstElementChild;
+    try {
+      let body;
+      const has = (each) => rowsOf(each).some((row) => linkOf(row)?.getAttribute("href") === place.href);
+      while (!(body = bodiesOf().find(has)) && loaded() < place.rows) {
+        const more = $("results").querySelector("[data-more]");
+        if (!more || (!(await load(form, more)) && more.isConnected)) break;
+        if ($("results").firstElementChild !== began) return; // a search has come meanwhile
+      }
+      if (!body) return;
+      takeBack(body);
+      const link = linkOf(rowsOf(body).find((row) => linkOf(row)?.getAttribute("href") === place.href));
+      scrollBy({ top: link.closest("tr").getBoundingClientRect().top - place.top, behavior: "instant" });
+      if (place.followed) link.focus({ preventScroll: true });
+    } finally {
+      returning = false;
+      for (const each of $("results").querySelectorAll(".more")) { ends.unobserve(each); ends.observe(each); }
+    }
   }
 
   // --- the theme

@@ -213,6 +213,40 @@ await page.locator('#results tr.room').first().waitFor({ state: "attached" });
 assert.equal(await page.evaluate(() => document.activeElement.textContent), "CP-00000", "what has the focus stays");
 await accessible("a long list");
 
+step("and a row that was followed is where it was, on the way back");
+const inList = (name) => page.locator("#results").getByRole("link", { name, exact: true });
+const top = async (name) => Math.round((await inList(name).boundingBox()).y);
+await page.evaluate(async () => {
+  const drawn = () => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+  scrollTo(0, 0);
+  for (let turn = 0; turn < 500; turn++) {
+    const link = [...document.querySelectorAll("#results th a")].find((each) => each.textContent === "CP-01234");
+    if (link && link.getBoundingClientRect().bottom < innerHeight) break;
+    scrollBy(0, innerHeight / 2);
+    await drawn();
+  }
+});
+const stood = await top("CP-01234");
+await inList("CP-01234").click();
+await page.getByRole("heading", { name: "CP-01234" }).first().waitFor();
+await timed("back at row 1,234 of the list", async () => {
+  await page.goBack({ waitUntil: "load" });
+  await inList("CP-01234").waitFor();
+  await page.waitForFunction(() => document.activeElement.textContent === "CP-01234");
+});
+assert.ok(Math.abs((await top("CP-01234")) - stood) <= 2, `row 1,234 stood at ${stood}, and stands at ${await top("CP-01234")}`);
+await page.mouse.wheel(0, 3_000);
+await page.waitForTimeout(400); // the place is noted once the scrolling has ended
+const shown = await page.evaluate(() => [...document.querySelectorAll("#results tbody tr:not(.room)")].find((row) => row.getBoundingClientRect().top >= 0).querySelector("a").textContent);
+await page.getByRole("link", { name: "Sessions", exact: true }).click();
+await page.goBack({ waitUntil: "load" });
+await page.waitForFunction((name) => [...document.querySelectorAll("#results a")].some((each) => each.textContent === name && Math.abs(each.getBoundingClientRect().top) < innerHeight), shown);
+await page.getByRole("searchbox").fill("site=site-3");
+await page.waitForFunction(() => document.querySelector("#results tbody th").textContent === "CP-01500");
+await page.reload();
+assert.equal(await page.evaluate(() => scrollY < 2_000 && document.querySelector("#results tbody th").textContent), "CP-01500", "another search has no place of the one before");
+await page.goto(many);
+
 step("without scripts it is read by pages");
 const plain = await context.browser()?.newContext({ javaScriptEnabled: false }) ?? await (await chromium.launch({ executablePath: "/usr/bin/chromium", args })).newContext({ javaScriptEnabled: false });
 const paged = await plain.newPage();
