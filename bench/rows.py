@@ -239,6 +239,39 @@ ROWS = (
     ),
     # One disturbance in thousands of answers makes a maximum.
     Row("pause", "longest pause, to 50 ms", Source("hold", "hold", "longest pause"), 50.0, 50, noise=45),
+    # Of 10,000 charge points a second; the short form has 2,000.
+    Row(
+        "snapshot_readings",
+        "snapshot of the readings and states of 2,000 charge points, to 200 ms",
+        Source("lists", "lists", "snapshot of readings and states"),
+        200.0,
+        200.0,
+        noise=150.0,
+    ),
+    Row(
+        "snapshot_open",
+        "snapshot of 2,000 open transactions, to 200 ms",
+        Source("lists", "lists", "snapshot of open transactions"),
+        200.0,
+        200.0,
+        noise=150.0,
+    ),
+    Row(
+        "snapshot_message",
+        "largest message of a snapshot, to 1 MiB",
+        Source("lists", "lists", "largest message of a snapshot"),
+        1024.0,
+        1024.0,
+        noise=1023.0,
+    ),
+    Row(
+        "snapshot_wait",
+        "longest wait of a charger during snapshots, to 50 ms",
+        Source("lists", "lists", "longest wait of a charger during snapshots"),
+        50.0,
+        50.0,
+        noise=45.0,
+    ),
     Row(
         "delivery",
         "CPU per further delivery of an event, to that of a bare gRPC stream message",

@@ -15,6 +15,7 @@ import bench
 from bench import check, histogram, results, scenarios
 from bench.results import Figure, Result
 from bench.rows import ROWS, Row, Source
+from bench.scenarios import lists
 
 COST = Row("cost", "CPU", Source("s", "ours", "CPU"), Source("s", "bare", "CPU"), 60)
 RATE = Row("rate", "rate", Source("s", "ours", "rate"), Source("s", "bare", "rate"), 900, more_is_better=True)
@@ -175,6 +176,31 @@ def test_an_option_that_a_scenario_does_not_have_is_refused() -> None:
         scenarios.options(scenarios.load("startup"), {"secnods": 1})
 
 
+def test_a_second_measurement_is_made_of_what_fits_into_the_time() -> None:
+    """By what each took; a short one behind a long one has its turn."""
+    took = {"long": 90.0, "short": 20.0, "other": 15.0}
+    assert check.fitting(["long", "short", "other"], took, 130.0) == ["long", "short", "other"]
+    assert check.fitting(["long", "short", "other"], took, 40.0) == ["short", "other"]
+    assert check.fitting(["long", "short"], took, -1.0) == []
+
+
+def test_the_snapshots_of_a_cold_start_are_rows() -> None:
+    """By the names that the scenario gives its figures, each with what was asked of it."""
+    rows = {row.source.name: row.limit for row in ROWS if row.source.scenario == lists.NAME}
+    assert rows == {
+        **dict.fromkeys(lists.SNAPSHOTS, 1000 * lists.SHORT["sessions"] / 10_000),
+        "largest message of a snapshot": lists.MEBIBYTE / 1024,
+        "longest wait of a charger during snapshots": 50.0,
+    }
+
+
+def test_the_page_has_each_row() -> None:
+    """With what was asked and its yardstick; peers' rows share one."""
+    page = (Path(bench.__file__).parents[1] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    judged = [row.key for row in ROWS if row.limit is not None]
+    assert [key for key in judged if f"`{key}`" not in page] == []
+
+
 def test_what_is_missing_is_said_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Minutes later it would be too late; what is there is not mentioned."""
     assert not [each for each in check.missing(["rates"]) if "rates" in each]
@@ -213,6 +239,8 @@ def test_each_scenario_is_kept_before_the_next_is_measured(monkeypatch: pytest.M
 
     monkeypatch.setattr(scenarios, "load", Fake)
     monkeypatch.setattr(scenarios, "options", lambda *_: None)
-    measured_all = check._measure(["first", "second", "third"], tmp_path, Console(file=io.StringIO()))
+    took: dict[str, float] = {}
+    measured_all = check._measure(["first", "second", "third"], tmp_path, Console(file=io.StringIO()), took)
+    assert list(took) == ["first", "second", "third"]
     assert [each.scenario for each in measured_all] == ["first", "third"]
     assert sorted(results.newest(tmp_path)) == ["first", "third"]
