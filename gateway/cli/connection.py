@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 import grpc
@@ -16,10 +17,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from typer._click.globals import get_current_context  # typer exports it not
 
 from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
 from gateway.api.v1.common_pb2 import ConnectorAddress
 from gateway.api.v1.reading_pb2 import ChargingState
+from gateway.cli.field_options import written
 from gateway.cli.output import CommandFailed, age
 from gateway.cli.wait_notes import WaitNotes
 from gateway.client import GatewayClient, Problem, Tls, new_request_id, problem_of
@@ -79,6 +82,9 @@ TLS: ContextVar[TlsFiles] = ContextVar("tls", default=TlsFiles())  # noqa: B039 
 TOKEN_FILE: ContextVar[Path | None] = ContextVar("token_file", default=None)
 """The file with this run's token, where one was named."""
 
+PARAMETERS: ContextVar[Mapping[str, str]] = ContextVar("parameters", default=MappingProxyType({}))
+"""The options and arguments of the command that asks, as they are typed, for errors."""
+
 TARGET: ContextVar[str] = ContextVar("target", default=DEFAULT_TARGET)
 """Where this run connects to, for errors."""
 
@@ -99,6 +105,8 @@ def connect(target: str, tls: TlsFiles | None = None) -> Iterator[GatewayClient]
     if address["port"] is not None and not 0 < int(address["port"]) <= MAX_PORT:
         raise typer.BadParameter(f"expected a port from 1 to {MAX_PORT}, found {target!r}", param_hint="--target")
     TARGET.set(target)
+    context = get_current_context(silent=True)
+    PARAMETERS.set({} if context is None else written(context.command.params))
     with GatewayClient(target, read_tls(tls or TLS.get()), COMMAND_SECONDS, (WaitNotes(),), _token()) as client:
         yield client
 

@@ -54,7 +54,7 @@ from gateway.cli import (
     vendor_data,
     watch,
 )
-from gateway.cli.connection import TLS, TOKEN_FILE, TlsFiles, describe
+from gateway.cli.connection import PARAMETERS, TLS, TOKEN_FILE, TlsFiles, describe
 from gateway.cli.demo import command as demo
 from gateway.cli.exit_codes import ExitCode, exit_code
 from gateway.cli.field_options import by_option
@@ -145,7 +145,7 @@ def _complain_of(error: grpc.RpcError, command: str | None, in_json: bool) -> Ex
     """Say what the control interface refused; the exit code."""
     problem = problem_of(error)
     code = exit_code(problem)
-    text = by_option(describe(error), command)
+    text = by_option(describe(error), command, PARAMETERS.get())
     if in_json:
         message = problem.message if problem.reason else text
         complain_json(
