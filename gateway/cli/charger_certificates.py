@@ -1,5 +1,6 @@
 """`gateway certificates`: the certificates in a charger, its own and those that it trusts."""
 
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -7,13 +8,16 @@ from typing import Annotated
 import typer
 
 from gateway.api.v1 import command_pb2 as api
+from gateway.api.v1.charge_point_pb2 import ListChargePointsRequest
 from gateway.api.v1.operation_pb2 import RenewCertificateRequest
 from gateway.cli.commands_send import RequestIdOption, answered, ask
 from gateway.cli.completion import ChargePointArgument
-from gateway.cli.connection import DEFAULT_TARGET, TargetOption, as_dict, connect, request_id
+from gateway.cli.connection import DEFAULT_TARGET, TargetOption, as_dict, connect, moment, pages, request_id
+from gateway.cli.list_options import FilterOption, LabelOption
 from gateway.cli.operation_course import NoWaitOption, carry
 from gateway.cli.option_values import one_of, spelled
-from gateway.cli.output import JsonOption, fail, out, print_json, table
+from gateway.cli.output import JsonOption, fail, local, note, out, print_json, table
+from gateway.cli.transactions import LimitOption
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -55,6 +59,45 @@ class Algorithm(StrEnum):
 @app.callback()
 def certificates() -> None:
     """See, install and delete the certificates in a charger (OCPP's security extension)."""
+
+
+@app.command("list")
+def list_(
+    within: Annotated[
+        int | None, typer.Option(min=0, metavar="DAYS", help="Only those that end within so many days, or have ended.")
+    ] = None,
+    label: LabelOption = None,
+    text: FilterOption = "",
+    limit: LimitOption = 50,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """List the certificates that chargers were last known to have, those that end first before the others."""
+    # Every charge point with a certificate has an end of it.
+    ends = "9999-01-01T00:00:00Z" if within is None else end_within(within)
+    condition = f'certificate_expire_time < "{ends}"'
+    request = ListChargePointsRequest(
+        labels=dict(label or ()),
+        filter=f"{condition} AND ({text})" if text else condition,
+        order_by="certificate_expire_time",
+    )
+    with connect(target) as gateway:
+        found = list(pages(gateway.charge_points.ListChargePoints, request, lambda page: page.charge_points, limit))
+    if json:
+        print_json([{"charge_point": each.identity, **as_dict(each.certificate)} for each in found])
+        return
+    rows = [
+        (each.identity, each.certificate.serial_number, local(moment(each.certificate, "expire_time")))
+        for each in found
+    ]
+    out().print(table("charger", "~serial number", "ends", rows=rows))
+    if len(found) == limit:
+        note(f"the first {limit}; --limit for more")
+
+
+def end_within(days: int) -> str:
+    """The time that many days from now, as a filter has it."""
+    return (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
 
 
 @app.command()

@@ -1,13 +1,12 @@
 """`gateway fleet`: one operation for each of many chargers, at a pace that is kept."""
 
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
 import grpc
 import typer
 
-from gateway.api.v1.charge_point_pb2 import ListChargePointsRequest
+from gateway.api.v1.charge_point_pb2 import ChargePointView, ListChargePointsRequest
 from gateway.api.v1.fleet_pb2 import (
     CancelFleetJobRequest,
     ChargePointSelection,
@@ -24,6 +23,7 @@ from gateway.api.v1.fleet_pb2 import (
 )
 from gateway.api.v1.operation_pb2 import OperationKind
 from gateway.cli import fleet_summary
+from gateway.cli.charger_certificates import end_within
 from gateway.cli.commands_send import RequestIdOption, ask
 from gateway.cli.completion import identities
 from gateway.cli.connection import (
@@ -131,7 +131,7 @@ def renew_certificates(
     with connect(target) as gateway:
         selection = ChargePointSelection(charge_points=charger or (), labels=dict(label or ()), every=every)
         if expiring_within is not None:
-            due = _expiring(gateway, dict(label or ()), datetime.now(UTC) + timedelta(days=expiring_within))
+            due = _expiring(gateway, dict(label or ()), expiring_within)
             if not due:
                 note(f"no charger's certificate ends within {expiring_within} days")
                 return
@@ -150,15 +150,16 @@ def renew_certificates(
         _follow(gateway, job, json)
 
 
-def _expiring(gateway: GatewayClient, labels: dict[str, str], before: datetime) -> list[str]:
-    """The chargers whose certificate ends before then, also those of which it has ended."""
-    request = ListChargePointsRequest(labels=labels)
+def _expiring(gateway: GatewayClient, labels: dict[str, str], days: int) -> list[str]:
+    """The chargers whose certificate ends within so many days, also those of which it has ended."""
+    request = ListChargePointsRequest(
+        labels=labels,
+        filter=f'certificate_expire_time < "{end_within(days)}"',
+        order_by="certificate_expire_time",
+        view=ChargePointView.CHARGE_POINT_VIEW_BASIC,
+    )
     found = pages(gateway.charge_points.ListChargePoints, request, lambda page: page.charge_points)
-    return [
-        each.identity
-        for each in found
-        if each.HasField("certificate") and (moment(each.certificate, "expire_time") or before) < before
-    ]
+    return [each.identity for each in found]
 
 
 @app.command("list")

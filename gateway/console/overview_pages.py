@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import grpc.aio
 from starlette.responses import Response
 
 from gateway.api.v1 import (
     audit_pb2,
+    charge_point_pb2,
     diagnostics_pb2,
     event_pb2,
     fleet_pb2,
@@ -29,10 +30,10 @@ INSTALLATIONS: Final = 1_000
 """Newest installations of firmware whose rollouts are shown: the longest page of a list."""
 
 CERTIFICATES: Final = 200
-"""Events of certificates that are near their end, the newest ones."""
+"""Chargers' certificates near their end that are shown."""
 
-CERTIFICATE_SECONDS: Final = 20.0
-"""For reading those events of the past."""
+NEAR_END: Final = timedelta(days=30)
+"""As the gateway warns of its own certificates."""
 
 HAPPENING: Final = ("operation.accepted", "operation.advanced", "operation.ended", "wanted.changed", "steering.changed")
 """Events by which the lists of what is newest change."""
@@ -120,27 +121,12 @@ def _fragments(visit: Visit, parts: dict[str, dict[str, Any]]) -> str:
 
 
 async def certificates(visit: Visit) -> Response:
-    """Chargers' certificates that are near their end, as a part of the page: the past is gone through for it."""
-    return visit.page("certificates.html", expiring=await _expiring(visit))
-
-
-async def _expiring(visit: Visit) -> list[Any]:
-    """The newest event of each charge point whose certificate is near its end, or past it."""
-    request = event_pb2.WatchEventsRequest(
-        types=["certificate.expiring", "certificate.installed"], start_at=event_pb2.WATCH_START_BEGINNING
+    """Chargers' certificates that are near their end, those that end first before the others."""
+    near = (datetime.now(UTC) + NEAR_END).isoformat(timespec="seconds")
+    request = charge_point_pb2.ListChargePointsRequest(
+        page_size=CERTIFICATES,
+        filter=f'certificate_expire_time < "{near}"',
+        order_by="certificate_expire_time",
     )
-    newest: dict[str, Any] = {}
-    stream: Any = visit.person.watch(visit.gateway.events.WatchEvents, request, CERTIFICATE_SECONDS)
-    try:
-        async for each in stream:
-            for event in each.events:
-                newest.pop(event.charge_point, None)
-                if event.type == "certificate.expiring":
-                    newest[event.charge_point] = event
-            if each.caught_up:
-                break
-    except grpc.aio.AioRpcError:
-        pass  # what has come by then is shown: a scope that can't be watched, or a past that is too long
-    finally:
-        stream.cancel()  # else it is open until it is collected
-    return list(reversed(newest.values()))[:CERTIFICATES]
+    found = await visit.call(visit.gateway.charge_points.ListChargePoints, request)
+    return visit.page("certificates.html", charge_points=found.charge_points, more=bool(found.next_page_token))

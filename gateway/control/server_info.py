@@ -13,6 +13,7 @@ from gateway.store.reads import Reads
 
 CAPABILITIES: Final = (
     "all-list-filters",
+    "certificate-filters",
     "caught-up",
     "counts",
     "error-reasons",

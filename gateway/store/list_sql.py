@@ -231,6 +231,10 @@ BOOT_FIELDS: Final = ("vendor", "model", "firmware_version", "charge_point_seria
 """Of a charge point's description of itself, those that a filter names."""
 
 
+_OF_CERTIFICATE: Final = "SELECT t.{} FROM charger_certificate t WHERE t.charge_point = charge_point.key"
+"""Of the certificate that a charge point was last known to have; found by its key."""
+
+
 def charge_point_columns(boot: Callable[[str], str]) -> Mapping[str, Column]:
     """``boot``: an expression for a text of the charge point's description of itself."""
     return {
@@ -241,11 +245,19 @@ def charge_point_columns(boot: Callable[[str], str]) -> Mapping[str, Column]:
         "create_time": Column("created_at"),
         "update_time": Column("updated_at"),
         "boot_time": Column("booted_at", nullable=True),
+        "certificate_expire_time": Column(f"({_OF_CERTIFICATE.format('not_after')})", nullable=True),
+        "certificate_serial_number": Column(f"({_OF_CERTIFICATE.format('serial_number')})", nullable=True),
         **{name: Column(boot(name), nullable=True) for name in BOOT_FIELDS},
     }
 
 
-CHARGE_POINT_ORDERS: Final = {"identity": "identity", "create_time": "created_at", "update_time": "updated_at"}
+CHARGE_POINT_ORDERS: Final = {
+    "identity": "identity",
+    "create_time": "created_at",
+    "update_time": "updated_at",
+    "certificate_expire_time": f"coalesce(({_OF_CERTIFICATE.format('not_after')}), {2**63 - 1})",
+}
+"""Those without a certificate come behind all that have one."""
 
 TRANSACTION_COLUMNS: Final[Mapping[str, Column]] = {
     "transaction_id": Column("txn.transaction_id"),

@@ -1,11 +1,14 @@
 """Certificates, firmware and logs of a charger: what is sent, and what is shown."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from gateway.api.v1 import command_pb2 as api
 from gateway.api.v1 import operation_pb2 as op
+from gateway.api.v1.charge_point_pb2 import ChargePoint, ChargerCertificate, ListChargePointsResponse
 from tests.cli.fakes import at
 
 ACCEPTED = api.Command(answer=api.CommandAnswer(status=api.StatusAnswer(status="Accepted")))
@@ -127,3 +130,19 @@ def test_the_extension_s_own_messages_are_triggered_by_it(fake, run):
     ]
     assert len(fake.asked("TriggerMessage")) == 1
     assert run("trigger", "HOME-1", "DiagnosticsStatusNotification", "--extended").exit_code == 2
+
+
+def test_certificates_are_listed_by_their_ends(fake, run):
+    """Of those that have one; with a filter of the caller's as well."""
+    certificate = ChargerCertificate(serial_number="0A", expire_time=at("2027-01-02T00:00:00Z"))
+    listed = ListChargePointsResponse(charge_points=[ChargePoint(identity="CP1", certificate=certificate)])
+    fake.answers["ListChargePoints"] = listed
+    _, line = run(
+        "certificates", "list", "--within", 30, "--filter", "identity < X OR connected = true"
+    ).stdout.splitlines()
+    assert line.split() == ["CP1", "0A", "2027-01-02", "00:00:00"]
+    (request,) = fake.asked("ListChargePoints")
+    assert request.order_by == "certificate_expire_time"
+    assert re.fullmatch(r'certificate_expire_time < "[^"]+" AND \(identity < X OR connected = true\)', request.filter)
+    (found,) = json.loads(run("certificates", "list", "--json", "--limit", 1).stdout)
+    assert found == {"charge_point": "CP1", "serial_number": "0A", "expire_time": "2027-01-02T00:00:00Z"}

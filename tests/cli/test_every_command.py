@@ -32,6 +32,7 @@ GIVEN = {
     "certificates delete": "CP1 --serial 01 --name-hash aa --key-hash bb",
     "certificates install": "CP1 {pem}",
     "certificates installed": "CP1",
+    "certificates list": "",
     "certificates renew": "CP1",
     "charge limit": "CP1 --amps 6",
     "charge list": "",

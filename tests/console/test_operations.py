@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from gateway.api.v1.diagnostics_pb2 import GetGatewayStatusRequest
 from gateway.api.v1.fleet_pb2 import CancelFleetJobRequest, ChargePointSelection, RotateAuthorizationKeysRequest
 from gateway.console import overview_pages
 from gateway.domain.callers import Role
-from gateway.domain.events import CertificateExpiring, CertificateInstalled, TransactionOrphaned, TransactionStarted
+from gateway.domain.events import CertificateInstalled, TransactionOrphaned, TransactionStarted
 from gateway.domain.values import ConnectorAddress
 from tests.console.conftest import Stage
 from tests.console.test_signing_in import served, sign_in
@@ -42,26 +41,45 @@ async def as_operator(tmp_path: Path, prepare: Any, act: Callable[[Any, Any, Any
 
 
 async def test_certificates_near_their_end_are_listed(tmp_path: Path) -> None:
-    """But those that have been renewed since."""
-    until = datetime.now(UTC) + timedelta(days=3)
+    """Those that end first before the others; not one that has been renewed since, and no look at the past."""
+    now = datetime.now(UTC)
 
     async def prepare(gateway: Any) -> None:
-        for name in ("NEAR", "OVER", "RENEWED"):
+        for name, days in (("NEAR", 3), ("OVER", -1), ("RENEWED", 3), ("FAR", 300)):
             epoch = await gateway.charge_point(name)
-            await gateway.append(name, epoch, CertificateExpiring("0A", until, name == "OVER"))
+            await gateway.append(name, epoch, CertificateInstalled("0A", now + timedelta(days=days), ""))
             if name == "RENEWED":
-                await gateway.append(name, epoch, CertificateInstalled("0B", until, ""))
+                await gateway.append(name, epoch, CertificateInstalled("0B", now + timedelta(days=300), ""))
 
     def act(visitor: Any, gateway: Any, tokens: Any) -> None:
         page = visitor.get("/operations/certificates")
-        assert re.search(r"NEAR\s+ends", page.words)
-        assert re.search(r"OVER\s+has ended", page.words)
+        assert re.search(r"OVER\s+has ended.*NEAR\s+ends", page.words, re.DOTALL)
         assert "RENEWED" not in page.words
+        assert "FAR" not in page.words
         with serving(gateway, tokens[Role.READ]) as client:
-            ends = monotonic() + 5  # seconds: a watch that nothing ends goes on for longer
-            while client.diagnostics.GetGatewayStatus(GetGatewayStatusRequest(), timeout=10).status.watcher_count:
-                assert monotonic() < ends, "the look left a watch behind"
+            assert client.diagnostics.GetGatewayStatus(GetGatewayStatusRequest(), timeout=10).status.watcher_count == 0
         assert "Look for them" in visitor.get("/operations").words
+
+    await as_operator(tmp_path, prepare, act, Role.READ)
+
+
+async def test_of_many_certificates_near_their_end_the_first_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the command that lists the others."""
+    monkeypatch.setattr(overview_pages, "CERTIFICATES", 2)
+    now = datetime.now(UTC)
+
+    async def prepare(gateway: Any) -> None:
+        for number in range(3):
+            epoch = await gateway.charge_point(f"CP{number}")
+            ends = now + timedelta(days=9 - number)
+            await gateway.append(f"CP{number}", epoch, CertificateInstalled("0A", ends, ""))
+
+    def act(visitor: Any, gateway: Any, tokens: Any) -> None:
+        words = visitor.get("/operations/certificates").words
+        assert re.search(r"CP2\s+ends.*CP1\s+ends.*gateway certificates list", words, re.DOTALL)
+        assert "CP0" not in words
 
     await as_operator(tmp_path, prepare, act, Role.READ)
 
@@ -86,22 +104,6 @@ async def test_a_job_over_the_fleet_is_shown_with_its_progress(tmp_path: Path) -
                 assert "caller" not in shown
 
     await as_operator(tmp_path, prepare, act, Role.ADMINISTER)
-
-
-async def test_a_past_that_takes_too_long_ends_the_look_for_certificates(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The page says what was found by then, and no error."""
-    monkeypatch.setattr(overview_pages, "CERTIFICATE_SECONDS", 0.0)
-
-    async def prepare(gateway: Any) -> None:
-        await gateway.charge_point("CP1")
-
-    def act(visitor: Any, gateway: Any, tokens: Any) -> None:
-        page = visitor.get("/operations/certificates")
-        assert (page.status, page.words) == (200, "There is none.")
-
-    await as_operator(tmp_path, prepare, act, Role.READ)
 
 
 def test_a_job_is_followed_to_its_end(stage: Stage, visitor: Visitor) -> None:

@@ -1,5 +1,7 @@
 """Lists and counts over gRPC: filters, orders, views, and the place in the events that they are true for."""
 
+from datetime import timedelta
+
 import pytest
 import trio
 
@@ -18,7 +20,14 @@ from gateway.control.services.list_requests import (
     TRANSACTION_FIELDS,
 )
 from gateway.domain.callers import Role
-from gateway.domain.events import CommandQueued, NewEvent, OperationAccepted, TransactionOrphaned, TransactionStarted
+from gateway.domain.events import (
+    CertificateInstalled,
+    CommandQueued,
+    NewEvent,
+    OperationAccepted,
+    TransactionOrphaned,
+    TransactionStarted,
+)
 from gateway.domain.operations import OperationKind, OperationRequest
 from gateway.domain.values import ConnectorAddress
 from gateway.store.commits import Append, CreateChargePoint
@@ -59,6 +68,25 @@ async def test_charge_points_are_filtered_and_put_in_order(fleet):
     assert await listed(fleet, filter="registration = ACCEPTED", registration=common_pb2.REGISTRATION_PENDING) == []
 
 
+async def test_certificates_are_listed_by_their_ends(fleet):
+    """Those without one come last, and pass no filter of them."""
+    for identity, serial, days in (("CP2", "0A", 3), ("CP3", "0B", 400)):
+        installed = CertificateInstalled(serial, NOW + timedelta(days=days), "")
+        await fleet.journal.commit(Append(identity, None, (NewEvent(installed, NOW),)))
+    near = f'certificate_expire_time < "{(NOW + timedelta(days=30)).isoformat()}"'
+    assert await listed(fleet, filter=near, order_by="certificate_expire_time") == ["CP2"]
+    assert await listed(fleet, order_by="certificate_expire_time") == ["CP2", "CP3", "CP1"]
+    assert await listed(fleet, filter="certificate_serial_number = 0B") == ["CP3"]
+    assert await listed(fleet, filter=near, labels={"site": "north"}) == []
+    pages, token = [], ""
+    while not pages or token:
+        request = points.ListChargePointsRequest(page_size=1, order_by="certificate_expire_time", page_token=token)
+        page = await fleet.call(fleet.client.charge_points.ListChargePoints, request)
+        pages += [each.identity for each in page.charge_points]
+        token = page.next_page_token
+    assert pages == ["CP2", "CP3", "CP1"]
+
+
 async def test_pages_go_on_in_their_order_with_their_filter(fleet, failing):
     """A token belongs to both, and says so."""
     client = fleet.client.charge_points
@@ -77,7 +105,11 @@ async def test_pages_go_on_in_their_order_with_their_filter(fleet, failing):
     [
         ({"filter": "colour = red"}, "filter", "at character 1: there is no field colour"),
         ({"filter": "identity = CP1 AND"}, "filter", "at character 19: expected a field"),
-        ({"order_by": "colour"}, "order_by", "must be one of identity, create_time, update_time"),
+        (
+            {"order_by": "colour"},
+            "order_by",
+            "must be one of identity, create_time, update_time, certificate_expire_time",
+        ),
         ({"labels": {"-": "x"}}, "labels", "have a key that can't be one"),
     ],
 )

@@ -1281,7 +1281,9 @@ class ListChargePointsRequest(_message.Message):
     and not be the last: go on until next_page_token is empty.
     """
     order_by: _builtins.str
-    """The order: identity, create_time or update_time, alone or followed by " desc"; empty: identity."""
+    """The order: identity, create_time, update_time or certificate_expire_time (those without a certificate last), alone or
+    followed by " desc"; empty: identity.
+    """
     view: Global___ChargePointView.ValueType
     """The fields to return."""
     @_builtins.property

@@ -41,6 +41,8 @@ CHARGE_POINT_FIELDS: Final[Mapping[str, Field]] = {
     "create_time": TIME,
     "update_time": TIME,
     "boot_time": TIME,
+    "certificate_expire_time": TIME,
+    "certificate_serial_number": TEXT,
     "vendor": TEXT,
     "model": TEXT,
     "firmware_version": TEXT,
@@ -110,7 +112,9 @@ ID_TAG_FIELDS: Final[Mapping[str, Field]] = {
     "update_time": TIME,
 }
 
-CHARGE_POINT_ORDERS: Final = {name: name for name in ("identity", "create_time", "update_time")}
+CHARGE_POINT_ORDERS: Final = {
+    name: name for name in ("identity", "create_time", "update_time", "certificate_expire_time")
+}
 TRANSACTION_ORDERS: Final = {"start_time": "start_time"}
 COMMAND_ORDERS: Final = {"create_time": "create_time"}
 ORPHAN_ORDERS: Final = {"receive_time": "receive_time"}
