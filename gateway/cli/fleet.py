@@ -1,6 +1,8 @@
 """`gateway fleet`: one operation for each of many chargers, at a pace that is kept."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import grpc
@@ -18,12 +20,13 @@ from gateway.api.v1.fleet_pb2 import (
     ListFleetJobItemsRequest,
     ListFleetJobsRequest,
     RenewCertificatesRequest,
+    RollOutFirmwareRequest,
     RotateAuthorizationKeysRequest,
     WatchFleetJobRequest,
 )
 from gateway.api.v1.operation_pb2 import OperationKind
 from gateway.cli import fleet_summary
-from gateway.cli.charger_certificates import end_within
+from gateway.cli.charger_certificates import end_within, pem_of
 from gateway.cli.commands_send import RequestIdOption, ask
 from gateway.cli.completion import identities
 from gateway.cli.connection import (
@@ -32,12 +35,15 @@ from gateway.cli.connection import (
     TargetOption,
     as_dict,
     connect,
+    duration,
     moment,
     pages,
     request_id,
+    timestamp,
 )
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.key_options import ResetAnywayOption, ResetOption
+from gateway.cli.maintenance import Location, Retries, RetryInterval, Time, typed
 from gateway.cli.option_values import one_of, pair_of, spelled
 from gateway.cli.output import Interrupted, JsonOption, facts, fail, local, note, out, print_json, say, table
 from gateway.cli.transactions import LimitOption
@@ -142,6 +148,51 @@ def renew_certificates(
             pace=FleetPace(per_minute=per_minute, at_once=at_once),
         )
         job: FleetJob = ask(gateway.fleet.RenewCertificates, message).fleet_job
+        if no_wait:
+            _show(job, json)
+            if not json:
+                note(f"gateway fleet watch {job.fleet_job_id} follows it")
+            return
+        _follow(gateway, job, json)
+
+
+@app.command("install-firmware")
+def install_firmware(
+    location: Location,
+    certificate: Annotated[
+        Path, typer.Option("--signing-certificate", help="The certificate that signed the firmware, in PEM.")
+    ],
+    signature: Annotated[str, typer.Option(help="Its signature, in base64.")],
+    charger: ChargersOption = None,
+    label: LabelsOption = None,
+    every: EveryOption = False,
+    at: Time = None,
+    install_at: Time = None,
+    retries: Retries = None,
+    retry_interval: RetryInterval = None,
+    per_minute: PerMinuteOption = 60.0,
+    at_once: AtOnceOption = 20,
+    no_wait: NoWaitOption = False,
+    request: RequestIdOption = None,
+    target: TargetOption = DEFAULT_TARGET,
+    json: JsonOption = False,
+) -> None:
+    """Have chargers fetch and install signed firmware. Those that are offline come when they are back, within seven
+    days; one that gave no answer is sent nothing a second time."""
+    message = RollOutFirmwareRequest(
+        request_id=request_id(request),
+        selection=ChargePointSelection(charge_points=charger or (), labels=dict(label or ()), every=every),
+        pace=FleetPace(per_minute=per_minute, at_once=at_once),
+        location=typed(location),
+        retrieve_time=timestamp(at or datetime.now(UTC)),
+        install_time=None if install_at is None else timestamp(install_at),
+        signing_certificate=pem_of(certificate),
+        signature=signature,
+        retries=retries,
+        retry_interval=None if retry_interval is None else duration(retry_interval),
+    )
+    with connect(target) as gateway:
+        job: FleetJob = ask(gateway.fleet.RollOutFirmware, message).fleet_job
         if no_wait:
             _show(job, json)
             if not json:
@@ -283,6 +334,7 @@ def _show(job: FleetJob, json: bool) -> None:
         ("caller", job.caller),
         ("pace", f"{job.pace.per_minute:g} a minute, {job.pace.at_once} at once"),
         *([("reset", "also amid a transaction" if job.insist else "once no transaction is open")] if job.reset else []),
+        ("firmware", job.firmware.location),
         ("state", _state(job)),
         ("chargers", _counts(job)),
         ("created", local(moment(job, "create_time"))),

@@ -226,6 +226,9 @@ def attribute(
 @app.command()
 def orphans(
     charge_point: ChargerOption = "",
+    tied: Annotated[
+        bool, typer.Option("--tied", help="Also those that were tied to a transaction since (`attribute`).")
+    ] = False,
     label: LabelOption = None,
     text: FilterOption = "",
     order: OrderOption = "",
@@ -234,6 +237,8 @@ def orphans(
     json: JsonOption = False,
 ) -> None:
     """Stops that belong to no transaction that the gateway knows; they were confirmed, and are kept as sent."""
+    if not tied:
+        text = f"attributed = false AND ({text})" if text else "attributed = false"
     request = ListOrphansRequest(charge_point=charge_point, labels=dict(label or ()), filter=text, order_by=order)
     with connect(target) as gateway:
         found = list(pages(gateway.transactions.ListOrphans, request, lambda page: page.orphans, limit=limit))

@@ -21,6 +21,7 @@ from gateway.domain.commands import (
     Command,
     CommandRecord,
     CommandState,
+    FieldViolation,
     RefusalReason,
     Refused,
     Unknown,
@@ -92,6 +93,10 @@ class RoutedCommands:
     def security_profiles(self) -> frozenset[int]:
         """As the router's."""
         return self._router.security_profiles
+
+    def broken_by(self, command: Command) -> tuple[FieldViolation, ...]:
+        """As of the router: nodes speak the same versions."""
+        return self._router.broken_by(command)
 
     async def connected(self, identity: str) -> bool:
         """Return true if a node has a session of the charge point. Raises ``StoreUnavailable``."""

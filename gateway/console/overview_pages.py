@@ -72,7 +72,7 @@ async def _jobs(visit: Visit) -> dict[str, Any]:
     )
     return {
         "jobs": None if jobs is None else [(each, *progress_of(each)) for each in jobs.fleet_jobs],
-        "rollouts": () if firmware is None else rollouts_of(firmware.operations),
+        "rollouts": () if firmware is None else rollouts_of(firmware.operations, jobs.fleet_jobs if jobs else ()),
     }
 
 

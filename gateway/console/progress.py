@@ -35,10 +35,15 @@ class Rollout:
         return self.done + self.failed + self.open
 
 
-def rollouts_of(operations: Iterable[operation_pb2.Operation]) -> list[Rollout]:
-    """Return the rollouts of firmware that operations, the newest first, are parts of."""
+def rollouts_of(
+    operations: Iterable[operation_pb2.Operation], jobs: Iterable[fleet_pb2.FleetJob] = ()
+) -> list[Rollout]:
+    """Return the rollouts of firmware that operations, the newest first, are parts of; those of jobs are left out."""
     found: dict[str, Rollout] = {}
+    of_jobs = {job.fleet_job_id for job in jobs}
     for each in operations:
+        if each.request_id in of_jobs:
+            continue
         location = location_of(each)
         rollout = found.setdefault(location, Rollout(location, moment(each, "create_time")))
         if not each.end:

@@ -32,7 +32,9 @@ async def sessions(visit: Visit) -> Response:
     )
     if state in STATES:
         request.state = transaction_pb2.TransactionState.Value(f"TRANSACTION_STATE_{state}")
-    orphans = transaction_pb2.ListOrphansRequest(page_size=PAGE_SIZE, charge_point=visit.query("charge_point"))
+    orphans = transaction_pb2.ListOrphansRequest(
+        page_size=PAGE_SIZE, charge_point=visit.query("charge_point"), filter="attributed = false"
+    )
     found, lost = await asyncio.gather(
         visit.call(visit.gateway.transactions.ListTransactions, request),
         visit.person.maybe(visit.gateway.transactions.ListOrphans, orphans),

@@ -135,6 +135,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Need]]] = {
     "gateway.api.v1.FleetService": {
         "RotateAuthorizationKeys": ADMINISTER,
         "RenewCertificates": ADMINISTER,
+        "RollOutFirmware": ADMINISTER,
         "GetFleetJob": READ,
         "ListFleetJobs": READ,
         "ListFleetJobItems": READ,

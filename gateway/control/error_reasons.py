@@ -222,7 +222,8 @@ RECIPES: tuple[tuple[str, str], ...] = (
     ("UpdateIdTag", "GetIdTag. The fields and the etag say whether it was done; repeat it with the present etag."),
     ("DeleteIdTag", "GetIdTag. NOT_FOUND: it was deleted. Else repeat it."),
     ("CreateCaller", "ListCallers. A caller whose token was lost with the answer: revoke it, and create it anew."),
-    ("RotateAuthorizationKeys RenewCertificates CancelFleetJob", "Repeat it: it changes nothing that is as it asks."),
+    ("RotateAuthorizationKeys RenewCertificates RollOutFirmware CancelFleetJob",
+        "Repeat it: it changes nothing that is as it asks."),
     ("RevokeCaller", "ListCallers. It is still there: repeat it."),
     ("Drain", "WatchDrain: a stage other than serving says that it has begun; else repeat it. A gateway that does not "
      "answer has drained."),

@@ -10,10 +10,12 @@ from attrs import frozen
 from gateway.control.charge_points import label_violations
 from gateway.control.errors import Failure, Status, invalid, not_found
 from gateway.control.ports import Journal
-from gateway.domain.commands import FieldViolation
+from gateway.domain.commands import Command, FieldViolation
 from gateway.domain.fleet import MAX_AT_ONCE, MAX_ITEMS, MAX_PER_MINUTE, MAX_RUNNING, FleetItem, FleetJob, Pace
 from gateway.domain.labels import Labels
 from gateway.domain.operations import OperationKind
+from gateway.domain.secrets import shown_location
+from gateway.domain.security_commands import SignedUpdateFirmware
 from gateway.domain.values import Clock, new_id
 from gateway.store.api import Store
 from gateway.store.commits import Exists, GuardFailed, Missing
@@ -51,12 +53,27 @@ class NewFleetJob:
     caller: str = ""
     reset: bool = False
     insist: bool = False
+    firmware: SignedUpdateFirmware | None = None
+
+
+def unchecked(command: Command) -> tuple[FieldViolation, ...]:
+    """A check by which nothing is wrong."""
+    return ()
 
 
 class FleetCalls:
-    """All raise ``Failure`` and ``StoreUnavailable``. ``wake`` is called when a job may have changed."""
+    """All raise ``Failure`` and ``StoreUnavailable``. ``wake`` is called when a job may have changed; ``check`` says
+    what is wrong with a command, whichever charge point gets it."""
 
-    def __init__(self, journal: Journal, reads: Reads, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        reads: Reads,
+        clock: Clock,
+        wake: Callable[[], None],
+        check: Callable[[Command], tuple[FieldViolation, ...]] = unchecked,
+    ) -> None:
+        self._check = check
         self._journal = journal
         self._reads = reads
         self._clock = clock
@@ -65,6 +82,8 @@ class FleetCalls:
     async def create(self, new: NewFleetJob) -> FleetJob:
         """Make a durable job, which goes on without its caller. The same request again returns the job as it is."""
         wrong = _violations(new)
+        if new.firmware is not None:
+            wrong += [*self._check(new.firmware), *_kept_secrets(new.firmware)]
         if wrong:
             raise invalid(*wrong)
         earlier = await self._earlier(new)
@@ -82,6 +101,7 @@ class FleetCalls:
             new.caller,
             new.reset,
             new.insist,
+            new.firmware,
         )
         answer = await self._journal.commit(CreateFleetJob(job, tuple(selected)))
         if isinstance(answer, Exists):
@@ -96,8 +116,8 @@ class FleetCalls:
     async def _earlier(self, new: NewFleetJob) -> FleetJob | None:
         """The job that this request made before. Raises Failure where another one has its id."""
         found = await self._reads.run(_by_request, new.request_id)
-        same = (new.kind, new.pace, new.reset, new.insist)
-        if found is not None and (found.kind, found.pace, found.reset, found.insist) != same:
+        same = (new.kind, new.pace, new.reset, new.insist, new.firmware)
+        if found is not None and (found.kind, found.pace, found.reset, found.insist, found.firmware) != same:
             message = f"request_id {new.request_id} was used for another fleet job"
             violation = FieldViolation("request_id", message)
             metadata = {"request_id": new.request_id, "fleet_job": found.job_id}
@@ -171,6 +191,14 @@ def _violations(new: NewFleetJob) -> list[FieldViolation]:
     if not timedelta() < new.limit <= LONGEST_LIMIT:
         found.append(FieldViolation("time_limit", f"must be above 0 and at most {LONGEST_LIMIT.days} days"))
     return found
+
+
+def _kept_secrets(firmware: SignedUpdateFirmware) -> list[FieldViolation]:
+    """A job is kept until the last charger has had its turn, and with it what it would send."""
+    if shown_location(firmware.location) == firmware.location:
+        return []
+    why = "has a password or another secret, which the job would keep on disk; the firmware's signature protects it"
+    return [FieldViolation("location", why)]
 
 
 def _job(store: Store, job_id: str) -> FleetJob | None:

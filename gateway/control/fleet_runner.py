@@ -13,6 +13,7 @@ import structlog
 import trio
 from attrs import define, field
 
+from gateway.control.operations import with_arguments
 from gateway.control.pace import Pacing
 from gateway.control.ports import Commands, Journal
 from gateway.domain.commands import RefusalReason, Refused
@@ -191,7 +192,8 @@ class _Run:
         """Begin the operation of a charge point. False: it is to have another turn."""
         runner, job = self.runner, self.job
         pacing.begun(trio.current_time())
-        outcome = await runner.commands.operate(identity, job.operation, job.job_id, BEGIN_SECONDS, job.caller)
+        request = with_arguments(job.operation, runner.reads.store_id)
+        outcome = await runner.commands.operate(identity, request, job.job_id, BEGIN_SECONDS, job.caller)
         match outcome:
             case OperationRecord():
                 self.under_way.add(identity)

@@ -82,9 +82,7 @@ class OperationCalls:
         wrong = violations(identity, request_id)
         if wrong:
             raise invalid(*wrong)
-        if request.own_command is not None:
-            digest = fingerprint(self._reads.store_id, request.own_command)
-            request = evolve(request, arguments=encode_command(request.own_command), fingerprint=digest)
+        request = with_arguments(request, self._reads.store_id)
         earlier = await self._earlier(identity, request, request_id)
         if earlier is not None:
             return earlier
@@ -204,6 +202,14 @@ class OperationCalls:
                 while not (await subscription.next()).events:
                     pass
                 record = await self.get(operation_id)
+
+
+def with_arguments(request: OperationRequest, store_id: str) -> OperationRequest:
+    """A request with what is kept of its command: its arguments without secrets, and a digest of all of them."""
+    if request.own_command is None:
+        return request
+    digest = fingerprint(store_id, request.own_command)
+    return evolve(request, arguments=encode_command(request.own_command), fingerprint=digest)
 
 
 def _refused_beforehand(outcome: OperationRefused, about: dict[str, str]) -> Failure:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from gateway.charging.wishes import WantedRequest
-from gateway.domain.commands import CallOutcome, Command, Refused, Unknown
+from gateway.domain.commands import CallOutcome, Command, FieldViolation, Refused, Unknown
 from gateway.domain.decision import Authorization
 from gateway.domain.diagnostics import (
     DeviationCount,
@@ -69,6 +69,10 @@ class Commands(Protocol):
     ) -> OperationRecord | OperationRefused | Refused | Unknown | None:
         """Begin an operation: its record, which is on disk, or why there is none; None: another one has the request
         id. It is not sent later than in ``seconds``. Cancelling only ends the waiting."""
+        ...
+
+    def broken_by(self, command: Command) -> tuple[FieldViolation, ...]:
+        """What is wrong with a command by the rules of every version that chargers may speak; empty: one takes it."""
         ...
 
     def operation_begun(self, identity: str) -> None:

@@ -13,10 +13,11 @@ from gateway.store.reads import Reads
 
 CAPABILITIES: Final = (
     "all-list-filters",
-    "certificate-filters",
     "caught-up",
+    "certificate-filters",
     "counts",
     "error-reasons",
+    "firmware-rollouts",
     "fleet-summary",
     "latest-samples",
     "list-filters",

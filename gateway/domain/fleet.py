@@ -7,12 +7,23 @@ request id, so that it is begun once, whatever becomes of the gateway in between
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from attrs import field, frozen
 
 from gateway.domain.operations import OperationKind, OperationRequest, Stage
 from gateway.domain.rotations import rotation_request
+from gateway.domain.security_commands import SignedUpdateFirmware
+
+RPCS: Final[Mapping[OperationKind, str]] = MappingProxyType(
+    {
+        OperationKind.ROTATE_AUTHORIZATION_KEY: "RotateAuthorizationKeys",
+        OperationKind.RENEW_CERTIFICATE: "RenewCertificates",
+        OperationKind.INSTALL_FIRMWARE: "RollOutFirmware",
+    }
+)
+"""Kinds of jobs, and the RPC that makes one."""
 
 MAX_ITEMS: Final = 100_000
 """Charge points of one job: more than one gateway holds."""
@@ -82,6 +93,8 @@ class FleetJob:
     reset: bool = False
     """Of rotations, as ``insist``: of each one (``gateway.domain.rotations``)."""
     insist: bool = False
+    firmware: SignedUpdateFirmware | None = None
+    """Of INSTALL_FIRMWARE. Its location holds no secret: a job is on disk until the last charger has had its turn."""
     cancelled_at: datetime | None = None
     end: FleetEnd | None = None
     ended_at: datetime | None = None
@@ -92,7 +105,7 @@ class FleetJob:
         """The operation that each charge point gets."""
         if self.kind is OperationKind.ROTATE_AUTHORIZATION_KEY:
             return rotation_request(reset=self.reset, insist=self.insist)
-        return OperationRequest(self.kind)
+        return OperationRequest(self.kind, own_command=self.firmware)
 
 
 @frozen

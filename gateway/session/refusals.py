@@ -81,7 +81,7 @@ class CommandRefusals:
 
     def why_nothing_new(self, wanted: Wanted, session: Session | None, *, draining: bool) -> Refused | None:
         """Return why a request may not be begun now, whether or not there is an earlier one; None: it may."""
-        check = self._breaks_every_version if session is None else session.protocol.check
+        check = self.broken_by if session is None else session.protocol.check
         violations = check(wanted.command)
         if violations:
             return Refused(RefusalReason.INVALID_COMMAND, "the command can't be sent as it is", violations)
@@ -91,7 +91,7 @@ class CommandRefusals:
             return Refused(RefusalReason.NOT_SENT, "the deadline leaves no time to send anything; nothing was sent")
         return None
 
-    def _breaks_every_version(self, command: Command) -> tuple[FieldViolation, ...]:
+    def broken_by(self, command: Command) -> tuple[FieldViolation, ...]:
         """Return the violations of a command where there is no session, and so the version is not known: only what
         breaks the rules of every version is wrong, by the preferred one."""
         found = [protocol.check(command) for protocol in self._protocols]

@@ -17,6 +17,7 @@ from gateway.domain.codec import fingerprint
 from gateway.domain.commands import (
     CallOutcome,
     Command,
+    FieldViolation,
     RefusalReason,
     Refused,
     Unknown,
@@ -306,6 +307,10 @@ class Router:
         session = self._sessions.get(identity)
         if session is not None and session.entry.security_profile < profile:
             session.end(PROFILE_TOO_LOW, code=1008)
+
+    def broken_by(self, command: Command) -> tuple[FieldViolation, ...]:
+        """What is wrong with a command by the rules of every version that chargers may speak; empty: one takes it."""
+        return self._refusals.broken_by(command)
 
     def registration_changed(self, identity: str, registration: Registration) -> None:
         """The operator decided anew, and it is committed; the session, if there is one, follows."""

@@ -6,8 +6,10 @@ from typing import Protocol, TypeAlias
 
 from attrs import field, frozen
 
+from gateway.domain.codec import decode_value, encode_value
 from gateway.domain.fleet import FleetEnd, FleetItem, FleetJob, FleetProgress
 from gateway.domain.labels import Labels
+from gateway.domain.security_commands import SignedUpdateFirmware
 
 
 @frozen
@@ -43,6 +45,16 @@ class EndFleetJob:
     job_id: str
     end: FleetEnd
     at: datetime
+
+
+def to_firmware(firmware: SignedUpdateFirmware | None) -> str:
+    """A job's firmware as it is stored."""
+    return "" if firmware is None else encode_value(firmware).decode()
+
+
+def from_firmware(text: str) -> SignedUpdateFirmware | None:
+    """A stored job's firmware."""
+    return decode_value(text.encode(), SignedUpdateFirmware) if text else None
 
 
 FleetWrite: TypeAlias = CreateFleetJob | RecordFleetItems | CancelFleetJob | EndFleetJob

@@ -63,6 +63,7 @@ GIVEN = {
     "firmware": "CP1 https://files.example/f",
     "flapping": "",
     "fleet cancel": "job",
+    "fleet install-firmware": "https://files.example/f --signing-certificate {pem} --signature eA== --charger CP1",
     "fleet items": "job",
     "fleet list": "",
     "fleet renew-certificates": "--charger CP1",

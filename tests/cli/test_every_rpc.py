@@ -76,6 +76,7 @@ COMMANDS = {
     "Fleet/ListFleetJobItems": "fleet items",
     "Fleet/ListFleetJobs": "fleet list",
     "Fleet/RenewCertificates": "fleet renew-certificates",
+    "Fleet/RollOutFirmware": "fleet install-firmware",
     "Fleet/RotateAuthorizationKeys": "fleet rotate-keys",
     "Fleet/WatchFleetJob": "fleet watch",
     "Fleet/WatchFleetSummary": "call",  # top shows the same from its own lists

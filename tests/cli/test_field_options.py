@@ -53,6 +53,7 @@ ALONE = {
     "limit": ("CP1", {"--watts": "4000", "--clear": ""}),
     "schedule": ("CP1", {"--unit": "A"}),
     "plan list": ("", {"--state": "applied"}),
+    "transactions close": ("tx_1 --reason r", {"--at": "2026-01-01 --meter-wh 5"}),
     "transactions cost": ("tx_1", {"--prices": "{prices}"}),
     "transactions estimate": ("tx_1", {"--soc": "80", "--kwh": "5"}),
     "log": ("CP1 https://files.example/", {"--type": "diagnostics"}),
@@ -74,7 +75,9 @@ NEITHER = frozenset(
 
 NOT_TYPED = frozenset(
     {
-        "request_id",  # new by each run
+        "request_id",  # new by each run, as times that nothing was said about
+        "retrieve_time",
+        "page_size",  # of a list that the command looks through by itself
         "state",  # that of the transaction that `stop` looks for
         "update_mask",  # follows from the options that are given
         "update_type",  # likewise

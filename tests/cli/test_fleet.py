@@ -172,3 +172,37 @@ def test_a_list_of_chargers_that_was_cut_says_so(fake, run):
     ending.cancel_time.CopyFrom(T0)
     fake.answers["GetFleetJob"] = pb.GetFleetJobResponse(fleet_job=ending)
     assert "being cancelled" in run("fleet", "show", "fleet_1").stdout
+
+
+def test_firmware_is_rolled_out_and_followed(fake, run, tmp_path):
+    """To the chargers that are chosen, at a pace; what was not said is left to the charger."""
+    certificate = tmp_path / "signer.pem"
+    certificate.write_text("pem")
+    follows(fake, job("DONE", DONE=2))
+    made = job(WAITING=2)
+    made.firmware.location = "https://f.example/2.bin"
+    fake.answers["RollOutFirmware"] = pb.RollOutFirmwareResponse(fleet_job=made)
+    given = (
+        "https://f.example/2.bin",
+        "--signing-certificate",
+        certificate,
+        "--signature",
+        "c2ln",
+        "--label",
+        "model=X",
+    )
+    result = run("fleet", "install-firmware", *given, "--per-minute", 5, "--install-at", "2027-01-02", "--retries", 2)
+    assert (result.exit_code, result.stdout) == (0, "fleet_1: done: 2 done\n")
+    (request,) = fake.asked("RollOutFirmware")
+    assert (request.location, request.signing_certificate, request.signature) == (
+        "https://f.example/2.bin",
+        "pem",
+        "c2ln",
+    )
+    assert (dict(request.selection.labels), request.pace.per_minute, request.retries) == ({"model": "X"}, 5, 2)
+    assert request.install_time == at("2027-01-02T00:00:00Z")
+    assert request.HasField("retrieve_time")
+    assert not request.HasField("retry_interval")
+    shown = run("fleet", "install-firmware", *given, "--no-wait")
+    assert "https://f.example/2.bin" in shown.stdout
+    assert "gateway fleet watch fleet_1" in shown.stderr

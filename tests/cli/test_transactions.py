@@ -67,6 +67,14 @@ def test_stops_that_belong_to_none_are_listed_as_they_were_sent(fake, run):
     assert found["event_id"] == "ev_1"
 
 
+def test_stops_that_were_tied_are_left_out_unless_they_are_asked_for(fake, run):
+    """Together with a filter of the caller's."""
+    for given in ((), ("--filter", "a = 1 OR b = 2"), ("--tied", "--filter", "a = 1"), ("--tied",)):
+        run("transactions", "orphans", *given)
+    asked = [each.filter for each in fake.asked("ListOrphans")]
+    assert asked == ["attributed = false", "attributed = false AND (a = 1 OR b = 2)", "a = 1", ""]
+
+
 def test_a_charger_without_such_stops_must_exist(fake, run):
     """A name that is mistyped does not look like one that has none."""
     assert run("transactions", "orphans", "--charger", "HOME-1").exit_code == 0

@@ -58,7 +58,11 @@ def test_signed_firmware_is_installed_with_its_stages(stage: Stage, visitor: Vis
     request = operation_pb2.GetOperationRequest(operation_id=place.rpartition("/")[2])
     arguments = stage.gateway.operations.GetOperation(request, timeout=10).operation.arguments_json
     assert SIGNED["location"] in arguments
-    row = visitor.get("/operations").words.partition("Rollouts of firmware")[2].partition("Gateway")[0]
+    row = (
+        visitor.get("/operations")
+        .words.partition("Firmware that was installed charger by charger")[2]
+        .partition("Gateway")[0]
+    )
     assert SIGNED["location"] in row
     assert "1 of 1 1 0 0" in row
 

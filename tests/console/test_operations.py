@@ -8,10 +8,18 @@ from typing import Any
 
 import pytest
 import trio
+import trustme
 
 from gateway.api.v1.charge_point_pb2 import ChargePoint, CreateChargePointRequest
 from gateway.api.v1.diagnostics_pb2 import GetGatewayStatusRequest
-from gateway.api.v1.fleet_pb2 import CancelFleetJobRequest, ChargePointSelection, RotateAuthorizationKeysRequest
+from gateway.api.v1.fleet_pb2 import (
+    CancelFleetJobRequest,
+    ChargePointSelection,
+    FleetOutcome,
+    RollOutFirmwareRequest,
+    RotateAuthorizationKeysRequest,
+    WatchFleetJobRequest,
+)
 from gateway.console import overview_pages
 from gateway.domain.callers import Role
 from gateway.domain.events import CertificateInstalled, TransactionOrphaned, TransactionStarted
@@ -124,6 +132,31 @@ def test_a_job_is_followed_to_its_end(stage: Stage, visitor: Visitor) -> None:
     assert "cancelled" in visitor.get("/operations").words
 
 
+def test_a_rollout_of_firmware_is_followed_to_its_end(stage: Stage, visitor: Visitor) -> None:
+    """A real charger fetches and installs it; the page says which firmware, and how far it has come."""
+    stage.wait_connected("HOME-5")
+    request = RollOutFirmwareRequest(
+        request_id="rollout",
+        selection=ChargePointSelection(charge_points=["HOME-5"]),
+        location="https://firmware.example/3.bin",
+        signing_certificate=trustme.CA().cert_pem.bytes().decode(),
+        signature="c2lnbmVk",
+    )
+    request.retrieve_time.GetCurrentTime()
+    job = stage.gateway.fleet.RollOutFirmware(request, timeout=10).fleet_job.fleet_job_id
+    # A charger that boots holds no place, and is looked at each half minute.
+    *_, last = stage.gateway.fleet.WatchFleetJob(WatchFleetJobRequest(fleet_job_id=job), timeout=60)
+    assert [(each.outcome, each.count) for each in last.fleet_job.counts] == [(FleetOutcome.FLEET_OUTCOME_DONE, 1)]
+    page = visitor.get(f"/jobs/{job}")
+    assert "1 of 1" in page.words
+    assert "https://firmware.example/3.bin" in page.words
+    assert re.search(r"HOME-5\s+done", page.words)
+    words = visitor.get("/operations").words
+    jobs, _, single = words.partition("Firmware that was installed charger by charger")
+    assert "install firmware https://firmware.example/3.bin" in jobs
+    assert "https://firmware.example/3.bin" not in single.partition("Gateway")[0]
+
+
 async def test_a_stop_that_belongs_to_no_session_is_tied_to_one(tmp_path: Path) -> None:
     """From the list of such stops, with a reason; and never to another one."""
 
@@ -141,6 +174,7 @@ async def test_a_stop_that_belongs_to_no_session_is_tied_to_one(tmp_path: Path) 
         form = {"form_token": page.form_token, "orphan": orphan[1], "transaction_id": "tx_1", "reason": "its stop"}
         tied = visitor.follow(visitor.post("/orphans", form))
         assert "stopped" in tied.words
+        assert "unknown number, number 77" not in visitor.get("/sessions").words
         refused = visitor.post("/orphans", form | {"transaction_id": "tx_2", "request_id": "another"})
         assert refused.status == 409
         assert "ORPHAN_ATTRIBUTED" in refused.words

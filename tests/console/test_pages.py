@@ -165,7 +165,7 @@ def test_operations_show_the_gateway_itself(visitor: Visitor, charging: str) -> 
     del charging
     page = visitor.get("/operations")
     for part in (
-        "Rollouts of keys and certificates",
+        "Rollouts of keys, certificates and firmware",
         "sqlite",
         "are not asked who they are",
         "Takes commits yes",

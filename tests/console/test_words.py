@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from gateway.api.v1 import charge_point_pb2, command_pb2, common_pb2, operation_pb2, steering_pb2, transaction_pb2
+from gateway.api.v1 import (
+    charge_point_pb2,
+    command_pb2,
+    common_pb2,
+    fleet_pb2,
+    operation_pb2,
+    steering_pb2,
+    transaction_pb2,
+)
 from gateway.api.v1.energy_pb2 import PriceSchedule
 from gateway.api.v1.reading_pb2 import ChargingState
 from gateway.console import figures, live
@@ -263,3 +271,6 @@ def test_installations_of_one_firmware_are_one_rollout() -> None:
         found.append(made)
     rollouts = [(each.location, each.done, each.failed, each.open, each.total) for each in rollouts_of(found)]
     assert rollouts == [("b", 1, 1, 1, 3), ("a", 1, 0, 0, 1), ("", 0, 1, 0, 1)]
+    found[0].request_id = found[2].request_id = "fleet_1"
+    jobs = [fleet_pb2.FleetJob(fleet_job_id="fleet_1")]
+    assert [(each.location, each.total) for each in rollouts_of(found, jobs)] == [("a", 1), ("b", 1), ("", 1)]

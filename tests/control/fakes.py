@@ -114,6 +114,9 @@ class FakeCommands:
 
     security_profiles = frozenset({2, 3})
 
+    def broken_by(self, command):
+        return protocol().check(command)
+
     def minimum_profile_raised(self, identity, profile):
         self.notified.append(("profile", identity, profile))
 

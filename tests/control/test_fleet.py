@@ -1,14 +1,15 @@
 """FleetService: jobs are made once, shown, listed, watched and cancelled."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import grpc
 import pytest
 import trio
+import trustme
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.api.v1 import fleet_pb2 as pb
-from gateway.api.v1.operation_pb2 import OPERATION_KIND_RENEW_CERTIFICATE
+from gateway.api.v1.operation_pb2 import OPERATION_KIND_INSTALL_FIRMWARE, OPERATION_KIND_RENEW_CERTIFICATE
 from gateway.client import problem_of
 from gateway.domain.fleet import MAX_JOBS, MAX_RUNNING, FleetEnd, FleetItem, FleetJob, Pace
 from gateway.domain.operations import OperationKind
@@ -17,6 +18,8 @@ from gateway.store.commits import CreateChargePoint, Done, GuardFailed
 from gateway.store.fleet import CreateFleetJob, EndFleetJob, RecordFleetItems
 from gateway.store.sqlite.store import SqliteStore
 from tests.control.fakes import NOW
+
+CERTIFICATE = trustme.CA().cert_pem.bytes().decode()
 
 EVERY = pb.ChargePointSelection(every=True)
 
@@ -200,3 +203,45 @@ async def test_a_renewal_of_certificates_is_a_job_of_its_kind(gateway):
     with pytest.raises(grpc.RpcError) as refused:
         await gateway.call(gateway.client.fleet.RotateAuthorizationKeys, rotate("renewal", selection=EVERY))
     assert problem_of(refused.value).reason == "REQUEST_ID_REUSED"
+
+
+def rollout(request_id="firmware", **more):
+    """Of firmware whose certificate is good."""
+    fields = {"location": "https://firmware.example/2.bin", "signing_certificate": CERTIFICATE, "signature": "c2ln"}
+    request = pb.RollOutFirmwareRequest(request_id=request_id, selection=EVERY, **fields | more)
+    request.retrieve_time.FromDatetime(NOW)
+    return request
+
+
+async def test_a_rollout_of_firmware_is_a_job_that_says_of_which(gateway, failing):
+    """The same request again is the same job; with other firmware it is refused."""
+    await gateway.journal.commit(CreateChargePoint("CP1", Registration.ACCEPTED, (), NOW))
+    roll_out = gateway.client.fleet.RollOutFirmware
+    made = (await gateway.call(roll_out, rollout())).fleet_job
+    assert made.kind == OPERATION_KIND_INSTALL_FIRMWARE
+    assert (made.firmware.location, made.firmware.signature) == ("https://firmware.example/2.bin", "c2ln")
+    assert made.firmware.retrieve_time.ToDatetime(UTC) == NOW
+    again = (await gateway.call(roll_out, rollout())).fleet_job
+    assert again.fleet_job_id == made.fleet_job_id
+    assert (await failing(roll_out, rollout(signature="b3RoZXI="))).reason == "REQUEST_ID_REUSED"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"location": "https://me:a-password-of-mine@firmware.example/2.bin"}, "location"),
+        ({"location": "https://firmware.example/2.bin?token=a-secret-of-mine"}, "location"),
+        ({"location": "https://firmware.example/" + "x" * 512}, "location"),
+        ({"signing_certificate": "none"}, "signing_certificate"),
+        ({"signature": "not base64!"}, "signature"),
+        ({"location": ""}, "location"),
+    ],
+)
+async def test_firmware_that_no_charger_could_take_makes_no_job(gateway, failing, fields, field):
+    """Nor does a location with a secret, which the job would keep; the refusal does not repeat it."""
+    await gateway.journal.commit(CreateChargePoint("CP1", Registration.ACCEPTED, (), NOW))
+    problem = await failing(gateway.client.fleet.RollOutFirmware, rollout(**fields))
+    assert [name for name, _ in problem.violations] == [field]
+    assert "of-mine" not in problem.message
+    jobs = (await gateway.call(gateway.client.fleet.ListFleetJobs, pb.ListFleetJobsRequest())).fleet_jobs
+    assert list(jobs) == []

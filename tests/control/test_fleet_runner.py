@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,9 +26,14 @@ from gateway.domain.operations import (
     accepted_record,
 )
 from gateway.domain.rotations import rotation_request
+from gateway.domain.security_commands import SignedUpdateFirmware
 from gateway.domain.values import new_id
 from gateway.store.commits import Append, DeleteChargePoint, Opened, OpenSession
 from tests.support.harness import Harness, virtual_clock
+
+FIRMWARE = SignedUpdateFirmware(
+    7, "https://firmware.example/2.bin", datetime(2026, 11, 27, tzinfo=UTC), "-----BEGIN", "c2lnbmF0dXJl", retries=3
+)
 
 KIND = OperationKind.ROTATE_AUTHORIZATION_KEY
 
@@ -41,6 +46,7 @@ class Fleet:
         self.harness = harness
         self.online: set[str] = set()
         self.begun: list[tuple[str, float]] = []
+        self.requests: list[OperationRequest] = []
         self.refusals: dict[str, Refused | OperationRefused] = {}
         self.loses_answers = False
 
@@ -66,6 +72,7 @@ class Fleet:
         event = NewEvent(body, virtual_clock())
         self.harness.store.commit([Append(identity, None, (event,))])
         self.begun.append((identity, round(trio.current_time(), 3)))
+        self.requests.append(request)
         if self.loses_answers:
             return Refused(RefusalReason.STORE_UNAVAILABLE, "and yet it was begun")
         return accepted_record(identity, event, body, 1)
@@ -100,8 +107,8 @@ class Jobs:
             nursery.cancel_scope.cancel()
 
     async def make(self, pace: Pace, request_id: str = "r", **more: object) -> FleetJob:
-        asked = {"charge_points": None, "labels": {}, "every": True, **more}
-        return await self.calls.create(NewFleetJob(request_id, KIND, pace=pace, **asked))  # type: ignore[arg-type]
+        asked = {"kind": KIND, "charge_points": None, "labels": {}, "every": True, **more}
+        return await self.calls.create(NewFleetJob(request_id, pace=pace, **asked))  # type: ignore[arg-type]
 
     def counts(self, job: FleetJob) -> dict[str, int]:
         found = self.harness.store.fleet_job(job.job_id)
@@ -172,6 +179,32 @@ async def test_the_end_is_told_by_outcome(harness: Harness, autojump_clock: Mock
     assert items["CP3"] == ("NOT_BEGUN", "CHARGE_POINT_PENDING")
     refused = await jobs.calls.items(job.job_id, "REFUSED", "", 10)
     assert [each.charge_point for each in refused] == ["CP2"]
+
+
+async def test_firmware_is_rolled_out_at_its_pace_and_to_none_twice(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """A runner of a gateway that was started anew sends the others the same, and none that gave no answer."""
+    fleet, _ = fleet_of(harness, 3)
+    before = Jobs(harness, fleet)
+    async with before.run():
+        job = await before.make(Pace(600.0, 2), kind=OperationKind.INSTALL_FIRMWARE, firmware=FIRMWARE)
+        await trio.sleep(5)
+        assert [identity for identity, _ in fleet.begun] == ["CP1", "CP2"]
+        fleet.reaches(job, "CP1", Stage.SENT)
+    fleet.ends(job, "CP1", End.TIMED_OUT, "no-answer")
+    fleet.ends(job, "CP2", End.UNKNOWN, "no-end")
+    after = Jobs(harness, fleet)
+    async with after.run():
+        await trio.sleep(60)
+        assert [identity for identity, _ in fleet.begun] == ["CP1", "CP2", "CP3"]
+        fleet.ends(job, "CP3")
+        await trio.sleep(60)
+    assert after.counts(job) == {"TIMED_OUT": 1, "UNKNOWN": 1, "DONE": 1}
+    assert after.end(job) == "DONE"
+    assert [each.own_command for each in fleet.requests] == [FIRMWARE] * 3
+    assert {str(each.arguments["location"]) for each in fleet.requests} == {FIRMWARE.location}  # type: ignore[index, call-overload]
+    assert len({each.fingerprint for each in fleet.requests} - {""}) == 1
 
 
 async def test_those_that_are_away_come_when_they_are_back(harness: Harness, autojump_clock: MockClock) -> None:

@@ -6,6 +6,7 @@ from attrs import evolve
 from gateway.domain.events import OperationAccepted, OperationAdvanced, OperationEnded
 from gateway.domain.fleet import MAX_JOBS, MAX_RUNNING, UNDER_WAY, WAITING, FleetEnd, FleetItem, FleetJob, Pace
 from gateway.domain.operations import End, OperationKind, OperationRequest, Stage
+from gateway.domain.security_commands import SignedUpdateFirmware
 from gateway.store.commits import Done, Exists, GuardFailed, Missing
 from gateway.store.fleet import CancelFleetJob, CreateFleetJob, EndFleetJob, RecordFleetItems
 from gateway.store.postgres import PostgresStore
@@ -41,6 +42,20 @@ def test_a_job_is_there_with_its_items_once(store):
     assert store.fleet_job_by_request("request_a") == made
     assert [store.fleet_job("job_b"), store.fleet_job_by_request("request_b")] == [None, None]
     assert store.fleet_items("job_a", "", "", 10) == [FleetItem("CP1"), FleetItem("CP2")]
+
+
+def test_a_job_keeps_the_firmware_that_it_installs(store):
+    """Each field, so that what a charger is sent next week is what was asked for."""
+    firmware = SignedUpdateFirmware(7, "https://f.example/1.bin", T0, "PEM", "c2ln", at(60), 3, 30)
+    asked = evolve(job("f"), kind=OperationKind.INSTALL_FIRMWARE, firmware=firmware)
+    assert one(store, CreateFleetJob(asked, ("CP1",))) == Done()
+    made = store.fleet_job("job_f")
+    assert made is not None
+    assert (made.firmware, made.operation.own_command) == (firmware, firmware)
+    begin(store, "a", "CP1")
+    other = store.fleet_job("job_a")
+    assert other is not None
+    assert other.firmware is None
 
 
 def test_only_so_many_run(store):

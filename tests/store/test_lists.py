@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.domain.conditions import AllOf, AnyOf, Comparison, Not, Operator, Order
 from gateway.domain.events import (
     BootInformation,
+    CertificateInstalled,
     ChargePointBooted,
     NewEvent,
     OperationAccepted,
@@ -473,3 +474,19 @@ def test_any_condition_is_as_true_in_the_store_as_it_reads(people, condition):
     assert identities(people, Query(condition), 3) == expected
     opposite = [identity for identity, _ in PEOPLE if identity not in expected]
     assert identities(people, Query(Not(condition)), 3) == opposite
+
+
+def test_charge_points_are_listed_by_the_ends_of_their_certificates(fleet):
+    """Page by page, those without one last; the newest certificate of each counts."""
+    for identity, serial, seconds in (("CP3", "0A", 50), ("CP0", "0B", 10), ("CP4", "0C", 30), ("CP3", "0D", 20)):
+        append(fleet, CertificateInstalled(serial, at(seconds), ""), identity=identity)
+    ends = Order("certificate_expire_time")
+    assert identities(fleet, Query(order=ends), 1) == ["CP0", "CP3", "CP4", "CP1", "CP2"]
+    assert identities(fleet, Query(order=Order("certificate_expire_time", descending=True)), 2) == [
+        *("CP2", "CP1", "CP4", "CP3", "CP0")
+    ]
+    near = Comparison("certificate_expire_time", LESS, at(30))
+    assert identities(fleet, Query(near, order=ends)) == ["CP0", "CP3"]
+    assert identities(fleet, Query(near, (("site", "south"),), ends)) == ["CP3"]
+    assert identities(fleet, Query(Not(near), order=ends)) == ["CP4", "CP1", "CP2"]
+    assert identities(fleet, Query(Comparison("certificate_serial_number", EQUAL, "0D"))) == ["CP3"]

@@ -236,6 +236,7 @@ class FleetJob(_message.Message):
     COUNTS_FIELD_NUMBER: _builtins.int
     RESET_FIELD_NUMBER: _builtins.int
     INSIST_FIELD_NUMBER: _builtins.int
+    FIRMWARE_FIELD_NUMBER: _builtins.int
     fleet_job_id: _builtins.str
     """The gateway's id for it."""
     request_id: _builtins.str
@@ -274,6 +275,10 @@ class FleetJob(_message.Message):
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FleetCount]:
         """Its charge points by outcome; those of which there is none are left out."""
 
+    @_builtins.property
+    def firmware(self) -> Global___FleetFirmware:
+        """Of rollouts of firmware: which."""
+
     def __init__(
         self,
         *,
@@ -290,14 +295,53 @@ class FleetJob(_message.Message):
         counts: _abc.Iterable[Global___FleetCount] | None = ...,
         reset: _builtins.bool = ...,
         insist: _builtins.bool = ...,
+        firmware: Global___FleetFirmware | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "pace", b"pace"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "firmware", b"firmware", "pace", b"pace"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "cancel_time", b"cancel_time", "counts", b"counts", "create_time", b"create_time", "end", b"end", "end_time", b"end_time", "expire_time", b"expire_time", "fleet_job_id", b"fleet_job_id", "insist", b"insist", "kind", b"kind", "pace", b"pace", "request_id", b"request_id", "reset", b"reset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "cancel_time", b"cancel_time", "counts", b"counts", "create_time", b"create_time", "end", b"end", "end_time", b"end_time", "expire_time", b"expire_time", "firmware", b"firmware", "fleet_job_id", b"fleet_job_id", "insist", b"insist", "kind", b"kind", "pace", b"pace", "request_id", b"request_id", "reset", b"reset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FleetJob: _TypeAlias = FleetJob  # noqa: Y015
+
+@_typing.final
+class FleetFirmware(_message.Message):
+    """The firmware of a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCATION_FIELD_NUMBER: _builtins.int
+    RETRIEVE_TIME_FIELD_NUMBER: _builtins.int
+    INSTALL_TIME_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    location: _builtins.str
+    """Its location, a URL."""
+    signature: _builtins.str
+    """Its signature in base64."""
+    @_builtins.property
+    def retrieve_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it is fetched."""
+
+    @_builtins.property
+    def install_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it is installed; unset: as soon as it is fetched."""
+
+    def __init__(
+        self,
+        *,
+        location: _builtins.str = ...,
+        retrieve_time: _timestamp_pb2.Timestamp | None = ...,
+        install_time: _timestamp_pb2.Timestamp | None = ...,
+        signature: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["install_time", b"install_time", "retrieve_time", b"retrieve_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["install_time", b"install_time", "location", b"location", "retrieve_time", b"retrieve_time", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FleetFirmware: _TypeAlias = FleetFirmware  # noqa: Y015
 
 @_typing.final
 class FleetJobItem(_message.Message):
@@ -470,6 +514,115 @@ class RenewCertificatesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RenewCertificatesResponse: _TypeAlias = RenewCertificatesResponse  # noqa: Y015
+
+@_typing.final
+class RollOutFirmwareRequest(_message.Message):
+    """Request of RollOutFirmware. The fields from location on are InstallFirmwareRequest's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
+    PACE_FIELD_NUMBER: _builtins.int
+    TIME_LIMIT_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    RETRIEVE_TIME_FIELD_NUMBER: _builtins.int
+    INSTALL_TIME_FIELD_NUMBER: _builtins.int
+    SIGNING_CERTIFICATE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    RETRIES_FIELD_NUMBER: _builtins.int
+    RETRY_INTERVAL_FIELD_NUMBER: _builtins.int
+    OCPP_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id for the job. Required."""
+    location: _builtins.str
+    """The firmware's location: a URL of at most 512 characters, without a password or another secret. Required."""
+    signing_certificate: _builtins.str
+    """The certificate that signed the firmware, in PEM, at most 5,500 characters, valid now. Required."""
+    signature: _builtins.str
+    """The firmware's signature in base64, at most 800 characters. Required."""
+    retries: _builtins.int
+    """The number of retries. Unset: the charger decides."""
+    ocpp_request_id: _builtins.int
+    """OCPP's requestId, the same for each charger. Unset: the gateway makes one from request_id."""
+    @_builtins.property
+    def selection(self) -> Global___ChargePointSelection:
+        """The charge points. Required."""
+
+    @_builtins.property
+    def pace(self) -> Global___FleetPace:
+        """The pace; unset: 60 a minute, 20 at once. At once are those that fetch or install."""
+
+    @_builtins.property
+    def time_limit(self) -> _duration_pb2.Duration:
+        """For how long operations are begun; at most 30 days. Unset: 7 days."""
+
+    @_builtins.property
+    def retrieve_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on to fetch it. Required."""
+
+    @_builtins.property
+    def install_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on to install it. Unset: as soon as it is fetched."""
+
+    @_builtins.property
+    def retry_interval(self) -> _duration_pb2.Duration:
+        """The wait between tries, in whole seconds. Unset: the charger decides."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        selection: Global___ChargePointSelection | None = ...,
+        pace: Global___FleetPace | None = ...,
+        time_limit: _duration_pb2.Duration | None = ...,
+        location: _builtins.str = ...,
+        retrieve_time: _timestamp_pb2.Timestamp | None = ...,
+        install_time: _timestamp_pb2.Timestamp | None = ...,
+        signing_certificate: _builtins.str = ...,
+        signature: _builtins.str = ...,
+        retries: _builtins.int | None = ...,
+        retry_interval: _duration_pb2.Duration | None = ...,
+        ocpp_request_id: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "install_time", b"install_time", "ocpp_request_id", b"ocpp_request_id", "pace", b"pace", "retries", b"retries", "retrieve_time", b"retrieve_time", "retry_interval", b"retry_interval", "selection", b"selection", "time_limit", b"time_limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "install_time", b"install_time", "location", b"location", "ocpp_request_id", b"ocpp_request_id", "pace", b"pace", "request_id", b"request_id", "retries", b"retries", "retrieve_time", b"retrieve_time", "retry_interval", b"retry_interval", "selection", b"selection", "signature", b"signature", "signing_certificate", b"signing_certificate", "time_limit", b"time_limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ocpp_request_id: _TypeAlias = _typing.Literal["ocpp_request_id"]  # noqa: Y015
+    _WhichOneofArgType__ocpp_request_id: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id"]  # noqa: Y015
+    _WhichOneofReturnType__retries: _TypeAlias = _typing.Literal["retries"]  # noqa: Y015
+    _WhichOneofArgType__retries: _TypeAlias = _typing.Literal["_retries", b"_retries"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ocpp_request_id) -> _WhichOneofReturnType__ocpp_request_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retries) -> _WhichOneofReturnType__retries | None: ...
+
+Global___RollOutFirmwareRequest: _TypeAlias = RollOutFirmwareRequest  # noqa: Y015
+
+@_typing.final
+class RollOutFirmwareResponse(_message.Message):
+    """Response of RollOutFirmware."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLEET_JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fleet_job(self) -> Global___FleetJob:
+        """The job."""
+
+    def __init__(
+        self,
+        *,
+        fleet_job: Global___FleetJob | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fleet_job", b"fleet_job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fleet_job", b"fleet_job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollOutFirmwareResponse: _TypeAlias = RollOutFirmwareResponse  # noqa: Y015
 
 @_typing.final
 class GetFleetJobRequest(_message.Message):

@@ -51,6 +51,11 @@ class FleetServiceStub:
                 request_serializer=gateway_dot_api_dot_v1_dot_fleet__pb2.RenewCertificatesRequest.SerializeToString,
                 response_deserializer=gateway_dot_api_dot_v1_dot_fleet__pb2.RenewCertificatesResponse.FromString,
                 _registered_method=True)
+        self.RollOutFirmware = channel.unary_unary(
+                '/gateway.api.v1.FleetService/RollOutFirmware',
+                request_serializer=gateway_dot_api_dot_v1_dot_fleet__pb2.RollOutFirmwareRequest.SerializeToString,
+                response_deserializer=gateway_dot_api_dot_v1_dot_fleet__pb2.RollOutFirmwareResponse.FromString,
+                _registered_method=True)
         self.GetFleetJob = channel.unary_unary(
                 '/gateway.api.v1.FleetService/GetFleetJob',
                 request_serializer=gateway_dot_api_dot_v1_dot_fleet__pb2.GetFleetJobRequest.SerializeToString,
@@ -111,6 +116,15 @@ class FleetServiceServicer:
     def RenewCertificates(self, request, context):
         """Has each charger ask for a new certificate of its own (OperationService.RenewCertificate). Errors as of
         RotateAuthorizationKeys.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollOutFirmware(self, request, context):
+        """Has each charger fetch and install firmware that is signed (OperationService.InstallFirmware). The job keeps what it
+        sends: a location with a password or another secret is refused with INVALID_ARGUMENT. A charger that gave no answer is
+        sent nothing a second time; its outcome is UNKNOWN or TIMED_OUT. Errors else as of RotateAuthorizationKeys.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,6 +195,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.RenewCertificates,
                     request_deserializer=gateway_dot_api_dot_v1_dot_fleet__pb2.RenewCertificatesRequest.FromString,
                     response_serializer=gateway_dot_api_dot_v1_dot_fleet__pb2.RenewCertificatesResponse.SerializeToString,
+            ),
+            'RollOutFirmware': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollOutFirmware,
+                    request_deserializer=gateway_dot_api_dot_v1_dot_fleet__pb2.RollOutFirmwareRequest.FromString,
+                    response_serializer=gateway_dot_api_dot_v1_dot_fleet__pb2.RollOutFirmwareResponse.SerializeToString,
             ),
             'GetFleetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFleetJob,
@@ -279,6 +298,33 @@ class FleetService:
             '/gateway.api.v1.FleetService/RenewCertificates',
             gateway_dot_api_dot_v1_dot_fleet__pb2.RenewCertificatesRequest.SerializeToString,
             gateway_dot_api_dot_v1_dot_fleet__pb2.RenewCertificatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollOutFirmware(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.api.v1.FleetService/RollOutFirmware',
+            gateway_dot_api_dot_v1_dot_fleet__pb2.RollOutFirmwareRequest.SerializeToString,
+            gateway_dot_api_dot_v1_dot_fleet__pb2.RollOutFirmwareResponse.FromString,
             options,
             channel_credentials,
             insecure,

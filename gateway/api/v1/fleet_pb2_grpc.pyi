@@ -50,6 +50,11 @@ class FleetServiceStub:
     """Has each charger ask for a new certificate of its own (OperationService.RenewCertificate). Errors as of
     RotateAuthorizationKeys.
     """
+    RollOutFirmware: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.RollOutFirmwareRequest, _fleet_pb2.RollOutFirmwareResponse]
+    """Has each charger fetch and install firmware that is signed (OperationService.InstallFirmware). The job keeps what it
+    sends: a location with a password or another secret is refused with INVALID_ARGUMENT. A charger that gave no answer is
+    sent nothing a second time; its outcome is UNKNOWN or TIMED_OUT. Errors else as of RotateAuthorizationKeys.
+    """
     GetFleetJob: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.GetFleetJobRequest, _fleet_pb2.GetFleetJobResponse]
     """Returns one job. NOT_FOUND with reason UNKNOWN_FLEET_JOB if there is none."""
     ListFleetJobs: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ListFleetJobsRequest, _fleet_pb2.ListFleetJobsResponse]
@@ -94,6 +99,11 @@ class FleetServiceAsyncStub(FleetServiceStub):
     RenewCertificates: _aio.UnaryUnaryMultiCallable[_fleet_pb2.RenewCertificatesRequest, _fleet_pb2.RenewCertificatesResponse]  # type: ignore[assignment]
     """Has each charger ask for a new certificate of its own (OperationService.RenewCertificate). Errors as of
     RotateAuthorizationKeys.
+    """
+    RollOutFirmware: _aio.UnaryUnaryMultiCallable[_fleet_pb2.RollOutFirmwareRequest, _fleet_pb2.RollOutFirmwareResponse]  # type: ignore[assignment]
+    """Has each charger fetch and install firmware that is signed (OperationService.InstallFirmware). The job keeps what it
+    sends: a location with a password or another secret is refused with INVALID_ARGUMENT. A charger that gave no answer is
+    sent nothing a second time; its outcome is UNKNOWN or TIMED_OUT. Errors else as of RotateAuthorizationKeys.
     """
     GetFleetJob: _aio.UnaryUnaryMultiCallable[_fleet_pb2.GetFleetJobRequest, _fleet_pb2.GetFleetJobResponse]  # type: ignore[assignment]
     """Returns one job. NOT_FOUND with reason UNKNOWN_FLEET_JOB if there is none."""
@@ -148,6 +158,17 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_fleet_pb2.RenewCertificatesResponse, _abc.Awaitable[_fleet_pb2.RenewCertificatesResponse]]:
         """Has each charger ask for a new certificate of its own (OperationService.RenewCertificate). Errors as of
         RotateAuthorizationKeys.
+        """
+
+    @_abc_1.abstractmethod
+    def RollOutFirmware(
+        self,
+        request: _fleet_pb2.RollOutFirmwareRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.RollOutFirmwareResponse, _abc.Awaitable[_fleet_pb2.RollOutFirmwareResponse]]:
+        """Has each charger fetch and install firmware that is signed (OperationService.InstallFirmware). The job keeps what it
+        sends: a location with a password or another secret is refused with INVALID_ARGUMENT. A charger that gave no answer is
+        sent nothing a second time; its outcome is UNKNOWN or TIMED_OUT. Errors else as of RotateAuthorizationKeys.
         """
 
     @_abc_1.abstractmethod

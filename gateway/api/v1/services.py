@@ -517,7 +517,8 @@ class TransactionService:
 
     def list_orphans(self, request: v1.ListOrphansRequest, timeout: float | None = None) -> v1.ListOrphansResponse:
         """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a
-        time."""
+        time. Those that were tied to a transaction since are among them, unless the filter says `attributed =
+        false`."""
         return self._transport.unary(Method("/gateway.api.v1.TransactionService/ListOrphans", v1.ListOrphansRequest, v1.ListOrphansResponse, Repeatable.READ), request, timeout)
 
 
@@ -573,6 +574,13 @@ class FleetService:
         """Has each charger ask for a new certificate of its own (OperationService.RenewCertificate). Errors as of
         RotateAuthorizationKeys."""
         return self._transport.unary(Method("/gateway.api.v1.FleetService/RenewCertificates", v1.RenewCertificatesRequest, v1.RenewCertificatesResponse, Repeatable.BY_REQUEST_ID), request, timeout)
+
+    def roll_out_firmware(self, request: v1.RollOutFirmwareRequest, timeout: float | None = None) -> v1.RollOutFirmwareResponse:
+        """Has each charger fetch and install firmware that is signed (OperationService.InstallFirmware). The job
+        keeps what it sends: a location with a password or another secret is refused with INVALID_ARGUMENT. A
+        charger that gave no answer is sent nothing a second time; its outcome is UNKNOWN or TIMED_OUT. Errors else
+        as of RotateAuthorizationKeys."""
+        return self._transport.unary(Method("/gateway.api.v1.FleetService/RollOutFirmware", v1.RollOutFirmwareRequest, v1.RollOutFirmwareResponse, Repeatable.BY_REQUEST_ID), request, timeout)
 
     def get_fleet_job(self, request: v1.GetFleetJobRequest, timeout: float | None = None) -> v1.GetFleetJobResponse:
         """Returns one job. NOT_FOUND with reason UNKNOWN_FLEET_JOB if there is none."""

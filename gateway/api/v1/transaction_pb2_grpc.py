@@ -141,6 +141,7 @@ class TransactionServiceServicer:
 
     def ListOrphans(self, request, context):
         """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time.
+        Those that were tied to a transaction since are among them, unless the filter says `attributed = false`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

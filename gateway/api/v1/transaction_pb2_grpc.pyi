@@ -60,7 +60,9 @@ class TransactionServiceStub:
     of the start and the operator does not insist.
     """
     ListOrphans: _grpc.UnaryUnaryMultiCallable[_transaction_pb2.ListOrphansRequest, _transaction_pb2.ListOrphansResponse]
-    """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
+    """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time.
+    Those that were tied to a transaction since are among them, unless the filter says `attributed = false`.
+    """
 
 @_typing.type_check_only
 class TransactionServiceAsyncStub(TransactionServiceStub):
@@ -94,7 +96,9 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     of the start and the operator does not insist.
     """
     ListOrphans: _aio.UnaryUnaryMultiCallable[_transaction_pb2.ListOrphansRequest, _transaction_pb2.ListOrphansResponse]  # type: ignore[assignment]
-    """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
+    """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time.
+    Those that were tied to a transaction since are among them, unless the filter says `attributed = false`.
+    """
 
 class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Charging transactions, and what was metered in them."""
@@ -173,6 +177,8 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_pb2.ListOrphansRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_pb2.ListOrphansResponse, _abc.Awaitable[_transaction_pb2.ListOrphansResponse]]:
-        """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time."""
+        """Lists stops that belong to no transaction that the gateway knows, in the order of receipt, a page at a time.
+        Those that were tied to a transaction since are among them, unless the filter says `attributed = false`.
+        """
 
 def add_TransactionServiceServicer_to_server(servicer: TransactionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

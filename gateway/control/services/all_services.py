@@ -200,7 +200,12 @@ def services(bridge: Bridge, ports: ControlPorts, policy: ServicePolicy) -> tupl
             caller_pb2_grpc.add_CallerServiceServicer_to_server,
         ),
         "Fleet": (
-            FleetRpcs(bridge, timeout, FleetCalls(changes, reads, clock, ports.fleet_changed), ports.summaries),
+            FleetRpcs(
+                bridge,
+                timeout,
+                FleetCalls(changes, reads, clock, ports.fleet_changed, ports.commands.broken_by),
+                ports.summaries,
+            ),
             fleet_pb2_grpc.add_FleetServiceServicer_to_server,
         ),
         "Server": (

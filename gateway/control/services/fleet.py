@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve
 
@@ -13,12 +13,14 @@ from gateway.control.convert.common import timestamp
 from gateway.control.convert.enums import FLEET_END, FLEET_OUTCOME, OPERATION_KIND
 from gateway.control.convert.fleet_summary import fleet_summary
 from gateway.control.convert.requests import Fields
+from gateway.control.convert.security_arguments import signed_update_firmware
 from gateway.control.fleet import DEFAULT_LIMIT, DEFAULT_PACE, FleetCalls, NewFleetJob
 from gateway.control.fleet_summary import FleetSummaries
 from gateway.control.services.paging import page
 from gateway.control.services.rpc import CALLER, SCOPE, Context, Service, changing, streaming, unary
 from gateway.domain.fleet import UNDER_WAY, WAITING, FleetItem, FleetJob, Pace
 from gateway.domain.operations import OperationKind
+from gateway.domain.security_commands import SignedUpdateFirmware
 
 
 class FleetRpcs(Service, FleetServiceServicer):
@@ -48,6 +50,15 @@ class FleetRpcs(Service, FleetServiceServicer):
         new = _new(request, OperationKind.RENEW_CERTIFICATE)
         made = await self.change(context, {"request_id": new.request_id}, self._fleet.create, new)
         return pb.RenewCertificatesResponse(fleet_job=_job(made))
+
+    @changing
+    async def RollOutFirmware(self, request: pb.RollOutFirmwareRequest, context: Context) -> pb.RollOutFirmwareResponse:
+        fields = Fields()
+        firmware = signed_update_firmware(cast(Any, request), fields)
+        fields.check()
+        new = evolve(_new(request, OperationKind.INSTALL_FIRMWARE), firmware=firmware)
+        made = await self.change(context, {"request_id": new.request_id}, self._fleet.create, new)
+        return pb.RollOutFirmwareResponse(fleet_job=_job(made))
 
     @unary
     async def GetFleetJob(self, request: pb.GetFleetJobRequest, context: Context) -> pb.GetFleetJobResponse:
@@ -139,10 +150,20 @@ def _job(job: FleetJob) -> pb.FleetJob:
         end_time=timestamp(job.ended_at),
         reset=job.reset,
         insist=job.insist,
+        firmware=None if job.firmware is None else _firmware(job.firmware),
         counts=[
             pb.FleetCount(outcome=FLEET_OUTCOME.number(outcome), count=count)
             for outcome, count in sorted(job.counts.items())
         ],
+    )
+
+
+def _firmware(firmware: SignedUpdateFirmware) -> pb.FleetFirmware:
+    return pb.FleetFirmware(
+        location=firmware.location,
+        retrieve_time=timestamp(firmware.retrieve_date),
+        install_time=timestamp(firmware.install_date),
+        signature=firmware.signature,
     )
 
 

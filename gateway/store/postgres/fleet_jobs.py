@@ -7,11 +7,12 @@ from typing import Final
 
 import orjson
 
-from gateway.domain.audit import AuditNote, rpc_of
+from gateway.domain.audit import AuditNote
 from gateway.domain.fleet import (
     MAX_ITEMS,
     MAX_JOBS,
     MAX_RUNNING,
+    RPCS,
     UNDER_WAY,
     WAITING,
     WAITING_STAGES,
@@ -25,7 +26,14 @@ from gateway.domain.labels import Labels
 from gateway.domain.operations import OperationKind
 from gateway.store.commits import Done, Exists, GuardFailed, Missing
 from gateway.store.encoding import maybe_time, to_micros, to_time
-from gateway.store.fleet import CancelFleetJob, CreateFleetJob, EndFleetJob, RecordFleetItems
+from gateway.store.fleet import (
+    CancelFleetJob,
+    CreateFleetJob,
+    EndFleetJob,
+    RecordFleetItems,
+    from_firmware,
+    to_firmware,
+)
 from gateway.store.limits import bounded
 from gateway.store.postgres.audit import note_change
 from gateway.store.postgres.conditions import label_array
@@ -35,7 +43,7 @@ from gateway.store.postgres.writer import Writer
 from gateway.store.rows import Row
 
 _COLUMNS: Final = """key, job_id, request_id, kind, per_minute, at_once, created_at, expires_at, caller, cancelled_at,
-    ended, ended_at, reset, insist"""
+    ended, ended_at, reset, insist, firmware"""
 
 # --- writes ---------------------------------------------------------------------------------------------------
 
@@ -48,7 +56,7 @@ def create_fleet_job(writer: Writer, write: CreateFleetJob) -> Done | Exists | G
         return GuardFailed()
     (key,) = writer.one(
         """INSERT INTO fleet_job (job_id, request_id, kind, per_minute, at_once, created_at, expires_at, caller,
-        reset, insist) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING key""",
+        reset, insist, firmware) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING key""",
         job.job_id,
         job.request_id,
         job.kind,
@@ -59,11 +67,12 @@ def create_fleet_job(writer: Writer, write: CreateFleetJob) -> Done | Exists | G
         job.caller,
         int(job.reset),
         int(job.insist),
+        to_firmware(job.firmware),
     )
     named = Array("text", list(write.charge_points)[:MAX_ITEMS])
     sql = "INSERT INTO fleet_item (job, identity) SELECT $1, n FROM unnest($2::text[]) AS n ON CONFLICT DO NOTHING"
     writer.send(sql, key, named)
-    note_change(writer, AuditNote(job.caller, f"{rpc_of(job.kind)}s", subject=job.job_id), job.created_at)
+    note_change(writer, AuditNote(job.caller, RPCS[job.kind], subject=job.job_id), job.created_at)
     _forget_oldest(writer)
     return Done()
 
@@ -136,7 +145,7 @@ def fleet_jobs(cx: Connection, running: bool) -> list[FleetJob]:
 
 def _job(cx: Connection, row: Row) -> FleetJob:
     key, job_id, request_id, kind, per_minute, at_once, created, expires, caller, cancelled, ended, ended_at = row[:12]
-    reset, insist = row[12:]
+    reset, insist, firmware = row[12:]
     counted = cx.rows(f"SELECT {_STATE} AS state, count(*) FROM fleet_item WHERE job = $1 GROUP BY state", key)
     return FleetJob(
         job_id,
@@ -148,6 +157,7 @@ def _job(cx: Connection, row: Row) -> FleetJob:
         caller,
         bool(reset),
         bool(insist),
+        from_firmware(firmware),
         maybe_time(cancelled),
         None if ended is None else FleetEnd(ended),
         maybe_time(ended_at),

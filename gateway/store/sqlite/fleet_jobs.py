@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 from apsw import Connection
 
-from gateway.domain.audit import AuditNote, rpc_of
+from gateway.domain.audit import AuditNote
 from gateway.domain.fleet import (
     MAX_ITEMS,
     MAX_JOBS,
     MAX_RUNNING,
+    RPCS,
     UNDER_WAY,
     WAITING,
     WAITING_STAGES,
@@ -23,7 +24,14 @@ from gateway.domain.labels import Labels
 from gateway.domain.operations import OperationKind
 from gateway.store.commits import Done, Exists, GuardFailed, Missing
 from gateway.store.encoding import maybe_time, to_labels, to_micros, to_time
-from gateway.store.fleet import CancelFleetJob, CreateFleetJob, EndFleetJob, RecordFleetItems
+from gateway.store.fleet import (
+    CancelFleetJob,
+    CreateFleetJob,
+    EndFleetJob,
+    RecordFleetItems,
+    from_firmware,
+    to_firmware,
+)
 from gateway.store.limits import bounded
 from gateway.store.rows import Row
 from gateway.store.sqlite.audit import note_change
@@ -31,7 +39,7 @@ from gateway.store.sqlite.selects import fetch, one
 from gateway.store.sqlite.writer import Writer
 
 _COLUMNS = """key, job_id, request_id, kind, per_minute, at_once, created_at, expires_at, caller, cancelled_at, ended,
-    ended_at, reset, insist"""
+    ended_at, reset, insist, firmware"""
 
 
 def create_fleet_job(writer: Writer, write: CreateFleetJob) -> Done | Exists | GuardFailed:
@@ -43,7 +51,7 @@ def create_fleet_job(writer: Writer, write: CreateFleetJob) -> Done | Exists | G
         return GuardFailed()
     cx.execute(
         """INSERT INTO fleet_job (job_id, request_id, kind, per_minute, at_once, created_at, expires_at, caller,
-        reset, insist) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        reset, insist, firmware) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             job.job_id,
             job.request_id,
@@ -55,13 +63,14 @@ def create_fleet_job(writer: Writer, write: CreateFleetJob) -> Done | Exists | G
             job.caller,
             int(job.reset),
             int(job.insist),
+            to_firmware(job.firmware),
         ),
     )
     cx.execute(
         "INSERT OR IGNORE INTO fleet_item (job, identity) SELECT ?, value FROM json_each(?) LIMIT ?",
         (cx.last_insert_rowid(), json.dumps(list(write.charge_points)), MAX_ITEMS),
     )
-    note_change(writer, AuditNote(job.caller, f"{rpc_of(job.kind)}s", subject=job.job_id), job.created_at)
+    note_change(writer, AuditNote(job.caller, RPCS[job.kind], subject=job.job_id), job.created_at)
     _forget_oldest(cx)
     return Done()
 
@@ -136,7 +145,7 @@ def fleet_jobs(cx: Connection, running: bool) -> list[FleetJob]:
 
 def _job(cx: Connection, row: Row) -> FleetJob:
     key, job_id, request_id, kind, per_minute, at_once, created, expires, caller, cancelled, ended, ended_at = row[:12]
-    reset, insist = row[12:]
+    reset, insist, firmware = row[12:]
     sql = """SELECT coalesce(outcome, CASE operation_id WHEN '' THEN ? ELSE ? END) AS state, count(*)
         FROM fleet_item WHERE job = ? GROUP BY state"""
     return FleetJob(
@@ -149,6 +158,7 @@ def _job(cx: Connection, row: Row) -> FleetJob:
         caller,
         bool(reset),
         bool(insist),
+        from_firmware(firmware),
         maybe_time(cancelled),
         None if ended is None else FleetEnd(ended),
         maybe_time(ended_at),

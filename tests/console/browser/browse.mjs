@@ -130,7 +130,7 @@ await inBothThemes("a session", "session");
 step("operations: rollouts, the gateway with its store, disk, nodes and watchers, certificates, and who did what");
 await page.getByRole("link", { name: "Operations", exact: true }).click();
 await page.locator("#live", { hasText: "live" }).waitFor();
-for (const part of [/Rollouts of keys and certificates/, /Rollouts of firmware/, /Takes commits\s+yes/, /free of/, /answers here/, /Watchers of events/, /certificate \(/, /start charging at HOME-1/, /Who did what/]) assert.match(await words("main"), part);
+for (const part of [/Rollouts of keys, certificates and firmware/, /Firmware that was installed charger by charger/, /Takes commits\s+yes/, /free of/, /answers here/, /Watchers of events/, /certificate \(/, /start charging at HOME-1/, /Who did what/]) assert.match(await words("main"), part);
 await page.locator("#condition tbody tr", { hasText: "events" }).first().waitFor();
 await inBothThemes("operations", "operations");
 await page.getByRole("link", { name: "Fleet", exact: true }).first().click();

@@ -1,0 +1,2 @@
+-- Of jobs that install firmware: the command that each charger is sent, as JSON. It holds no secret.
+ALTER TABLE fleet_job ADD COLUMN firmware TEXT NOT NULL DEFAULT '';
