@@ -72,7 +72,7 @@ class Commands(Protocol):
         ...
 
     def broken_by(self, command: Command) -> tuple[FieldViolation, ...]:
-        """What is wrong with a command by the rules of every version that chargers may speak; empty: one takes it."""
+        """Violations of a command by the rules of every version that chargers may speak; empty: one takes it."""
         ...
 
     def operation_begun(self, identity: str) -> None:

@@ -309,7 +309,7 @@ class Router:
             session.end(PROFILE_TOO_LOW, code=1008)
 
     def broken_by(self, command: Command) -> tuple[FieldViolation, ...]:
-        """What is wrong with a command by the rules of every version that chargers may speak; empty: one takes it."""
+        """Violations of a command by the rules of every version that chargers may speak; empty: one takes it."""
         return self._refusals.broken_by(command)
 
     def registration_changed(self, identity: str, registration: Registration) -> None:
