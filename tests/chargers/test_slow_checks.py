@@ -168,6 +168,25 @@ async def test_one_that_goes_away_while_it_waits_is_forgotten() -> None:
         assert hashes.checks.running == hashes.checks.waiting("CP1") == 0
 
 
+@pytest.mark.parametrize("runs_itself", [True, False])
+async def test_the_only_one_that_waits_for_a_charger_leaves_it_no_turn(runs_itself: bool) -> None:
+    """The charger's turn goes to the next one, and the place that becomes free fails nothing."""
+    async with hashing() as hashes:
+        for name in ("CP1", "CP2"):
+            await hashes.start(name, "x", f"{name} runs")
+        async with trio.open_nursery() as inner:
+            inner.start_soon(hashes.check, "CP1" if runs_itself else "CP3", "x", "gone")
+            await trio.testing.wait_all_tasks_blocked()
+            inner.cancel_scope.cancel()
+        await hashes.start("CP4", "x", "next")
+        await hashes.began_with(["CP1 runs", "CP2 runs"])
+        await hashes.finish("CP1 runs")
+        await hashes.began_with(["CP1 runs", "CP2 runs", "next"])
+        await hashes.finish("CP2 runs")
+        await hashes.finish("next")
+        assert hashes.answers == {"CP1 runs": "CP1 runs", "CP2 runs": "CP2 runs", "next": "next"}
+
+
 async def test_one_that_is_cancelled_while_it_runs_gives_its_place_back() -> None:
     """The thread can't be stopped, so it is waited for; then the next has its turn."""
     async with hashing() as hashes:

@@ -205,8 +205,7 @@ class CallQueue:
             self._late.popitem(last=False)
 
     def forget(self) -> None:
-        """The connection is over: no late answer can come."""
-        self.on_the_wire = None
+        """The connection is over, and no CALL on the wire any more: no late answer can come."""
         self._late.clear()
 
     def received(self, frame: rpc.CallResult | rpc.CallError | rpc.Malformed) -> trio.Event | None:

@@ -156,12 +156,9 @@ class CommandTask:
 
     async def _take_turn(self) -> bool:
         """Wait for the wire and for the charger to be ready. True: SENT is committed."""
-        ready = False
-        with trio.move_on_at(self._deadline):
-            with UNTRACED if self._trace is None else self._trace.step(TURN):
-                await self._call.wait()
-            ready = True
-        if not ready or self._too_late():
+        with trio.move_on_at(self._deadline), UNTRACED if self._trace is None else self._trace.step(TURN):
+            await self._call.wait()
+        if self._too_late():
             await self._settle(CommandEvent.DEADLINE)
             return False
         if not self._call.encode():
@@ -219,12 +216,10 @@ class CommandTask:
         the deadline the outcome is unknown even if nothing was sent, for SENT is on disk.
         """
         call, trace = self._call, self._trace
-        may_go = call.may_go
-        if not may_go:
+        if not call.may_go:
             with trio.move_on_at(self._deadline):
                 await call.wait()
-                may_go = True
-        if not may_go or self._too_late():
+        if self._too_late():
             await self._withdraw_key()
             await self._settle(CommandEvent.DEADLINE)
             return
