@@ -70,7 +70,7 @@ class ChargingTimer:
         """As ``keepalive.Look``: commit what time has shown."""
         context = self._context
         if context.ending is not None:
-            return trio.current_time() + LONGEST
+            return math.inf
         if not self._answers.hold():
             return trio.current_time() + BUSY
         try:
@@ -78,8 +78,9 @@ class ChargingTimer:
             if events:
                 context.submit(events, self._committed)
                 return trio.current_time() + BUSY
-        except SessionOver:
-            pass  # the context knows
+        except SessionOver:  # the context knows
+            self._answers.resume()
+            return math.inf
         except BaseException:
             self._answers.resume()
             raise

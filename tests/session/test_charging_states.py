@@ -7,8 +7,10 @@ import trio
 from trio.testing import MockClock
 
 from gateway.domain.charging_state import SETTLES_AFTER, STALE_AFTER, ChargingState, StateBasis
+from gateway.domain.commands import ClearCache
 from gateway.domain.events import ConnectorChargingStateChanged
 from gateway.domain.values import ConnectorAddress
+from tests.session.commands.test_commands import Asked
 from tests.support.harness import Harness, virtual_clock
 from tests.support.wire import ScriptedCharger
 
@@ -183,6 +185,30 @@ async def test_a_change_by_time_and_a_message_at_once_make_one_event_each(
         await status(charger, "Charging")
         await trio.sleep(SETTLED * 2)
     assert changes(harness) == [CHARGING, CONNECTED, CHARGING]
+
+
+async def test_a_session_that_waits_to_be_over_records_no_change_by_time(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """A command's commit holds up its end, and the time to look comes: there is nothing to be done any more, and that
+    is not asked for again and again."""
+    harness.asks_nothing()
+    harness.add_charge_point()
+    async with harness.connected() as charger, trio.open_nursery() as nursery:
+        await status(charger, "Charging")
+        await power(charger, 7000)
+        await power(charger, 3)
+        await trio.sleep(SETTLED - 5)
+        harness.journal.stall_seconds = 20.0
+        nursery.start_soon(Asked(harness, nursery).ask(ClearCache()))
+        await trio.sleep(1)
+        harness.router.disconnect("CP1")
+        await trio.sleep(15)
+        assert changes(harness) == [CHARGING]
+        harness.journal.stall_seconds = 0.0
+        assert await charger.sees_the_end() == (1000, "disconnected-by-operator")
+        charger.gone = True
+    assert changes(harness) == [CHARGING]
 
 
 async def test_a_timer_whose_commit_fails_ends_the_session(harness: Harness, autojump_clock: MockClock) -> None:

@@ -1,6 +1,9 @@
 """Messages that are dear to read: answered, recorded where they must be, and paid for by who sent them."""
 
+import gc
 import json
+import sys
+import weakref
 
 import pytest
 import trio
@@ -11,6 +14,7 @@ from gateway.domain.commands import ClearCache, CommandRecord
 from gateway.domain.events import MeterValuesReported, TransactionOrphaned, TransactionStarted, TransactionStopped
 from gateway.domain.records import TransactionState
 from gateway.domain.values import Flag
+from gateway.ocpp import rpc
 from gateway.ocpp.payload_bounds import PIECE_BYTES, SMALL_BYTES
 from gateway.session.fault_log import LINES_AT_ONCE
 from gateway.session.turns import PAID_NODES, ReadTurns
@@ -224,6 +228,59 @@ async def test_a_session_that_ends_with_a_large_message_in_hand_lets_others_read
         await boot(second)
         with trio.fail_after(60):
             assert await second.call("MeterValues", readings) == {}
+
+
+class Remembering(ReadTurns):
+    """Knows by weak references what was read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_last: list[weakref.ref[rpc.Frame]] = []
+
+    async def read(self, data: bytes, is_recorded: rpc.IsRecorded) -> tuple[rpc.Frame, int]:
+        frame, cost = await super().read(data, is_recorded)
+        self.read_last.append(weakref.ref(frame))
+        return frame, cost
+
+
+LARGE = {"vendorId": "V", "data": "x" * 2 * SMALL_BYTES}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_read"),
+    [
+        ('[2,"m","Heartbeat",{}]', False),
+        (json.dumps([2, "m", "DataTransfer", LARGE]), True),
+        (json.dumps([2, "m", "NoSuch", LARGE]), True),
+        (f'[2,"m","MeterValues",{{"connectorId":3,"meterValue":{WIDE}}}]', True),
+        (json.dumps([3, "to nothing", LARGE]), True),
+        (json.dumps([9, "m", LARGE]), True),
+        (json.dumps([2, "m", LARGE]), True),
+        ("rubbish" * SMALL_BYTES, True),
+    ],
+    ids=["small", "large", "unknown", "unread", "answers nothing", "ignored", "malformed", "rubbish"],
+)
+async def test_nothing_of_a_message_is_kept_until_the_next_one_comes(
+    harness: Harness, autojump_clock: MockClock, text: str, is_read: bool
+) -> None:
+    """Neither as it came nor as it was read, and no collector is needed for it: ten thousand chargers, each of which
+    has sent a megabyte and then nothing for a day, would fill the memory."""
+    harness.read_turns = turns = Remembering()
+    harness.asks_nothing()
+    harness.add_charge_point()
+    data = text.encode()
+    gc.collect()
+    gc.disable()
+    try:
+        async with harness.connected() as charger:
+            await boot(charger)
+            mine = sys.getrefcount(data)
+            await charger.send_raw(data)
+            await trio.sleep(1)
+            assert sys.getrefcount(data) == mine
+            assert [each() for each in turns.read_last] == [None] * is_read
+    finally:
+        gc.enable()
 
 
 async def test_lines_of_the_log_belong_to_the_charger_and_not_to_its_connection(

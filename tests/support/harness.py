@@ -20,7 +20,7 @@ from gateway.errors import CommitUnknown, StoreUnavailable
 from gateway.ocpp.v16.profiles.routing import protocol
 from gateway.session.commands.provisioning import DesiredKey, Triggers
 from gateway.session.fault_log import FaultLog
-from gateway.session.keepalive import TimerQueue
+from gateway.session.keepalive import Look, Timer, TimerQueue
 from gateway.session.limits import SessionLimits
 from gateway.session.lookups import Lookups, TableAuthorizer
 from gateway.session.ports import NO_FRAMES, Frames, NoObserver, Observer
@@ -82,6 +82,25 @@ class CheckedObserver(NoObserver):
         labelled = isinstance(label, str) and label != ""
         if COUNTS.get(what) is not labelled:
             self.unknown.append((what, label))
+
+
+class CheckedTimers(TimerQueue):
+    """Notes a look that is due again at once, with which the loop would go round and do nothing else; the harness looks
+    for it at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.restless: list[float] = []
+
+    def add(self, look: Look, at: float) -> Timer:
+        def checked() -> float:
+            again = look()
+            if not again > trio.current_time():
+                self.restless.append(again)
+                raise AssertionError("a look that is due again at once")
+            return again
+
+        return super().add(checked, at)
 
 
 class DirectJournal:
@@ -247,11 +266,12 @@ class Harness:
                 nursery.start_soon(timers.run)
                 await session.run()
                 nursery.cancel_scope.cancel()
+            assert timers.restless == []
         finally:
             self.router.remove(identity, session)
 
-    def _installed(self, identity: str, opened: Opened, transport: FakeTransport) -> tuple[Session, TimerQueue]:
-        timers = TimerQueue()
+    def _installed(self, identity: str, opened: Opened, transport: FakeTransport) -> tuple[Session, CheckedTimers]:
+        timers = CheckedTimers()
         session = Session(
             state=opened.state,
             transport=transport,
