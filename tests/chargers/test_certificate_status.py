@@ -178,6 +178,47 @@ async def test_answers_are_kept_in_bounds(autojump_clock: MockClock, monkeypatch
     assert asking.responder.asked == 4
 
 
+async def test_an_answer_that_was_renewed_is_kept_like_a_new_one(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was needed last, though it came first once."""
+    monkeypatch.setattr(certificate_status, "MAX_KEPT", 2)
+    asking = Asking()
+    first, second, third = (asking.responder.issue(name) for name in ("CP1", "CP2", "CP3"))
+    await asking.refusal(first)
+    asking.now += MAX_AGE / 2
+    await asking.refusal(second)
+    asking.now += MAX_AGE / 2
+    for each in (first, third, first):
+        assert await asking.refusal(each) is None
+    assert asking.responder.asked == 4, "the second's, which was not renewed, went for the third's"
+    assert await asking.refusal(second) is None
+    assert asking.responder.asked == 5
+
+
+async def test_a_responder_that_failed_last_is_remembered_longest(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are too many, the one whose pause is nearest to its end is asked again."""
+    monkeypatch.setattr(certificate_status, "MAX_RESPONDERS", 2)
+    named = [""]
+    monkeypatch.setattr(certificate_status, "responders", lambda certificate: (named[0],))
+    asking = Asking(url="", instead=fail)
+
+    async def fails(*names: str) -> None:
+        for named[0] in names:
+            await asking.refusal(asking.responder.issue("CP1"))
+
+    await fails("http://a/")
+    await trio.sleep(PAUSE_SECONDS / 2)
+    await fails("http://b/")
+    await trio.sleep(PAUSE_SECONDS / 2)
+    await fails("http://a/", "http://c/", "http://a/")
+    assert asking.urls == ["http://a/", "http://b/", "http://a/", "http://c/"]
+    await fails("http://b/")
+    assert asking.urls[4:] == ["http://b/"]
+
+
 async def test_failures_are_remembered_of_so_many_responders(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,13 @@ from gateway.domain.commands import (
     StatusAnswer,
 )
 from gateway.domain.credentials import make_credential
-from gateway.domain.events import ChargePointConnected, CommandQueued, CommandSent
+from gateway.domain.events import (
+    ChargePointConnected,
+    CommandNotSent,
+    CommandOutcomeUnknown,
+    CommandQueued,
+    CommandSent,
+)
 from gateway.domain.records import CredentialKind
 from gateway.errors import CommitUnknown
 from gateway.session.limits import SessionLimits
@@ -306,6 +312,41 @@ async def test_a_key_of_a_cancelled_session_that_was_never_sent_opens_nothing(ha
             scope.cancel()
             await trio.sleep_forever()
     assert harness.store.credentials("CP1") == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"), [(AddCredential, CommandState.NOT_SENT), (CommandSent, CommandState.OUTCOME_UNKNOWN)]
+)
+async def test_a_key_that_came_too_late_is_withdrawn_before_its_command_is_over(
+    harness: Harness, mock_clock: MockClock, kind: type, state: CommandState
+) -> None:
+    """A7.8: the deadline passes while the key is being admitted, or "sent" recorded. A crash right after the outcome
+    must not leave a key that opens for ever. This clock stands still while a thread hashes."""
+    harness.limits = SessionLimits(settle_delay=0, own_requests=False)
+    commit = harness.journal.commit
+    keys_then = []
+
+    async def late(write: Any, *more: Any) -> Any:
+        bodies = tuple(type(each.body) for each in getattr(write, "events", ()))
+        if CommandNotSent in bodies or CommandOutcomeUnknown in bodies:
+            keys_then.append(harness.store.credentials("CP1"))
+        result = await commit(write, *more)
+        if isinstance(write, kind) or kind in bodies:
+            assert len(harness.store.credentials("CP1")) == 1
+            mock_clock.jump(60)
+        return result
+
+    async with ready(harness) as (charger, asked):
+        first = asked.ask(ClearCache())
+        message_id, *_ = await charger.next_call("ClearCache")
+        harness.journal.commit = late  # type: ignore[method-assign, assignment]
+        second = asked.ask(ChangeConfiguration("AuthorizationKey", NEW_KEY), seconds=60)
+        await wait_all_tasks_blocked()
+        await charger.answer(message_id, {"status": "Accepted"})
+        await first()
+        record = await second()
+        assert (record.state, record.reason) == (state, "deadline")
+    assert keys_then == [()]
 
 
 @pytest.mark.parametrize("later", ["opened again", "restarted"])
