@@ -18,7 +18,9 @@ from gateway.domain.commands import (
     CommandState,
     ConfigurationAnswer,
     ConfigurationKey,
+    DataTransfer,
     GetConfiguration,
+    GetDiagnostics,
     RefusalReason,
     Refused,
     RemoteStartTransaction,
@@ -325,6 +327,34 @@ async def test_a_call_error_is_an_answer(harness: Harness, autojump_clock: MockC
         "no cache",
         '{"x":1}',
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ChangeConfiguration("WebPassword", "sesame-1234"),
+        DataTransfer("Acme", "Password", "sesame-1234"),
+        GetDiagnostics("ftp://user:sesame-1234@host/dir"),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+async def test_a_charger_that_repeats_a_secret_in_its_error_puts_it_into_no_record(
+    harness: Harness, autojump_clock: MockClock, command: Command
+) -> None:
+    """As its code, in its description, in its details: shown without it, to the caller and in every event."""
+    async with ready(harness) as (charger, asked):
+        for code, description, details in (
+            ("sesame-1234", "", {}),
+            ("InternalError", "can't take sesame-1234", {}),
+            ("InternalError", "", {"value": ["sesame-1234"]}),
+        ):
+            outcome = asked.ask(command)
+            message_id, *_ = await charger.next_call(type(command).__name__)
+            await charger.answer_error(message_id, code, description, details)
+            record = await outcome()
+            assert record.error is not None
+            assert "sesame-1234" not in repr(record.error)
+    assert not [each for each in harness.events("command.answered") if b"sesame-1234" in each.body_json]
 
 
 @pytest.mark.parametrize("payload", [{"status": "Maybe"}, {}, [], "Accepted"])
