@@ -22,38 +22,6 @@ DONE_BYTES = 16
 """Read at once: one byte for each job, and more only where waiters were cancelled."""
 
 
-@define(eq=False)
-class _Job:
-    """A call, and the task that waits for it: None once that is cancelled."""
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    task: trio.lowlevel.Task | None = field(factory=trio.lowlevel.current_task, init=False)
-    token: trio.lowlevel.TrioToken = field(factory=trio.lowlevel.current_trio_token, init=False)
-    done: bool = field(default=False, init=False)
-    """Set in the thread when it has come to the end, however late the loop is that waits for it."""
-
-    def run(self) -> None:
-        """In the thread."""
-        self.answer(outcome.capture(self.function, *self.args))
-
-    def answer(self, result: outcome.Outcome[Any]) -> None:
-        """Give the result to the waiting task. In the thread."""
-        self.done = True
-        try:
-            self.token.run_sync_soon(self._answer, result)
-        except trio.RunFinishedError:
-            pass  # the loop is gone, and with it all that waited
-
-    def abort(self, _: object) -> trio.lowlevel.Abort:
-        self.task = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def _answer(self, result: outcome.Outcome[Any]) -> None:
-        if self.task is not None:
-            trio.lowlevel.reschedule(self.task, result)
-
-
 class WriterThread:
     """Runs one function after the other, for one task. A daemon thread, begun with the first one: a disk that hangs
     must not keep the process from ending.
@@ -146,7 +114,7 @@ class ReaderThreads:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Read | None] = SimpleQueue()
         self._begun = 0
         self._under_way = 0
         self._ended = False
@@ -205,10 +173,15 @@ class ReaderThreads:
 
 
 @define(eq=False)
-class _Read(_Job):
-    """A job that is dropped when its waiter has gone, and that is counted."""
+class _Read:
+    """A call, and the task that waits for it: None once that is cancelled. Then the call is dropped, and only
+    counted."""
 
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
     over: Callable[[], None]
+    task: trio.lowlevel.Task | None = field(factory=trio.lowlevel.current_task, init=False)
+    token: trio.lowlevel.TrioToken = field(factory=trio.lowlevel.current_trio_token, init=False)
     wanted: bool = field(default=True, init=False)
     """Whether the result may still be asked for."""
     result: outcome.Outcome[Any] | None = field(default=None, init=False)
@@ -219,20 +192,29 @@ class _Read(_Job):
         if self.task is None:
             self.function, self.args = _nothing, ()
         self.result = outcome.capture(self.function, *self.args)
-        self.answer(self.result)  # no name of this frame's, which an exception's frames lead to
+        try:
+            # No name of this frame's, which an exception's frames lead to.
+            self.token.run_sync_soon(self._answer, self.result)
+        except trio.RunFinishedError:
+            pass  # the loop is gone, and with it all that waited
         if not self.wanted:
             self.result = None
 
+    def abort(self, _: object) -> trio.lowlevel.Abort:
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
     def _answer(self, result: outcome.Outcome[Any]) -> None:
         self.over()
-        super()._answer(result)
+        if self.task is not None:
+            trio.lowlevel.reschedule(self.task, result)
 
 
 def _nothing() -> None:
     pass
 
 
-def _work(jobs: "SimpleQueue[_Job | None]") -> None:
+def _work(jobs: "SimpleQueue[_Read | None]") -> None:
     while (job := jobs.get()) is not None:
         job.run()
         del job
