@@ -191,6 +191,18 @@ def test_only_so_many_tokens_are_remembered():
     assert len(shown._known) == REMEMBERED
 
 
+def test_a_token_that_is_shown_again_and_again_is_verified_once(monkeypatch):
+    """However many others are shown once meanwhile."""
+    shown, busy, verified = callers(), token("EdDSA", sub="busy"), []
+    verify = shown._verified
+    monkeypatch.setattr(shown, "_verified", lambda text: verified.append(text) or verify(text))
+    for number in range(REMEMBERED + 3):
+        shown.caller(busy)
+        shown.caller(token("EdDSA", sub=f"s{number}"))
+    assert verified.count(busy) == 1
+    assert len(verified) == REMEMBERED + 4
+
+
 def test_without_a_key_id_the_one_fitting_key_is_meant():
     """Several may not be guessed from."""
     bare = jwt.encode(claims(), EC, "ES256")

@@ -143,6 +143,22 @@ def test_the_least_recently_used_passwords_are_forgotten():
     assert known == [False, True, True]
 
 
+@pytest.mark.parametrize("again", ["recalled", "passed the slow check again"])
+def test_a_password_that_is_used_again_is_not_the_next_to_be_forgotten(again):
+    """A charger that comes back every minute is not checked slowly because others have come once."""
+    credentials = [make_credential(b"%020d" % n, CredentialKind.IMPORTED, NOW) for n in range(3)]
+    verifier = Verifier(capacity=2)
+    for n in (0, 1):
+        verifier.remember(credentials[n], b"%020d" % n)
+    if again == "recalled":
+        assert verifier.recall([credentials[0]], b"%020d" % 0, NOW) is not None
+    else:
+        verifier.remember(credentials[0], b"%020d" % 0)
+    verifier.remember(credentials[2], b"%020d" % 2)
+    known = [verifier.recall([credential], b"%020d" % n, NOW) is not None for n, credential in enumerate(credentials)]
+    assert known == [True, False, True]
+
+
 @given(st.binary(max_size=300), st.booleans())
 def test_whatever_is_presented_is_judged_without_an_exception(password, accept_hex):
     """Passwords are the peer's bytes."""

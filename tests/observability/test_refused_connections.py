@@ -131,6 +131,17 @@ def test_the_list_is_bounded_and_the_least_recently_seen_goes(refusals: RefusedC
     assert found[-1].count == 3 * NAMED + 1
 
 
+def test_of_the_network_with_the_most_the_least_recently_seen_goes(refusals: RefusedConnections) -> None:
+    """Seen again is not forgotten, among those behind one address neither."""
+    refusals.observe(wrong_password("other", "198.51.100.7"))
+    for number in range(2 * NAMED):
+        refusals.observe(wrong_password("steady", "192.0.2.1"))
+        refusals.observe(wrong_password(f"CP-{number}", "192.0.2.1"))
+    counts = {each.identity: each.count for each in refusals.entries()}
+    assert len(counts) == NAMED
+    assert (counts["steady"], counts["other"]) == (2 * NAMED, 1)
+
+
 def test_lengths_are_bounded(refusals: RefusedConnections) -> None:
     """Whatever a listener tells, and an address that is none."""
     refusals.observe(ConnectionOutcome("chargers", "http", "r" * 999, "a" * 999, "i" * 999, 400))

@@ -1,9 +1,11 @@
 """The number of log lines that chargers can cause, one by one and all together."""
 
+import pytest
 import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from gateway.session import fault_log
 from gateway.session.fault_log import ALL_AT_ONCE, LINES_AT_ONCE, MAX_KEPT, SECONDS_A_LINE, FaultLog
 from tests.support.harness import Harness, boot
 
@@ -35,6 +37,20 @@ async def test_chargers_are_forgotten(autojump_clock: MockClock) -> None:
     for _ in range(MAX_KEPT):
         lines.take("CP")
     assert len(lines) == 1
+
+
+async def test_the_one_that_goes_on_is_not_forgotten_for_those_that_came_once(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would have a new burst of lines whenever enough others have one."""
+    monkeypatch.setattr(fault_log, "MAX_KEPT", 2)
+    lines = FaultLog()
+    taken = [lines.take("CP1") for _ in range(LINES_AT_ONCE + 1)]
+    assert taken[-1] is None
+    for n in range(5):
+        assert lines.take(f"other {n}") == 0
+        assert lines.take("CP1") is None
+    assert len(lines) == 2
 
 
 async def test_connections_of_a_charge_point_share_its_lines(harness: Harness, autojump_clock: MockClock) -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from gateway.domain.commands import ClearCache, CommandState
@@ -208,6 +209,29 @@ async def test_a_transaction_that_begins_after_a_boot_is_not_ended_by_the_reset_
         await stops(charger, number)
         await charger.hears_nothing(LONG)
     assert course(harness, operation)[0][-1] == "RESET_UNKNOWN"
+
+
+async def test_a_reset_does_not_wait_for_a_key_that_could_not_be_begun(
+    autojump_clock: MockClock, harness: Harness, door: Door
+) -> None:
+    """The queue was full when another key was to be sent, which would be tried again a minute later; then the late
+    answer to the first one comes, and nothing is in the reset's way."""
+    harness.limits = evolve(harness.limits, call_queue=1)
+    box = Wallbox(Door(harness))
+    async with box.connected() as charger, trio.open_nursery() as nursery:
+        operation = await begun(harness)
+        message_id = await box.is_sent_a_key(charger)
+        box.next = box.seen[-1]
+        await trio.sleep(harness.limits.call_timeout + RETRY.total_seconds() - 1)
+        assert course(harness, operation)[0][-1] == "OUTCOME_UNKNOWN"
+        nursery.start_soon(clears_its_cache, harness)
+        other, _, _ = await charger.next_call("ClearCache")
+        await charger.hears_nothing(5)
+        await charger.answer(other, {"status": "Accepted"})
+        await charger.answer(message_id, {"status": "RebootRequired"})
+        with trio.fail_after(5):
+            await is_reset(charger)
+    assert len(box.seen) == 1
 
 
 async def test_who_insists_has_it_reset_amid_a_transaction(

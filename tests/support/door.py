@@ -15,11 +15,10 @@ from gateway.chargers.connections import ChargerConnections
 from gateway.domain.credentials import Verifier, make_credential
 from gateway.domain.records import CredentialKind
 from gateway.observability.frame_log import FrameLog
-from gateway.session.keepalive import TimerQueue
 from gateway.session.ports import NoObserver
 from gateway.store.commits import AddCredential
 from gateway.transport.api import Accept, Peer, Rejection, UpgradeRequest
-from tests.support.harness import Harness, virtual_clock
+from tests.support.harness import CheckedTimers, Harness, virtual_clock
 from tests.support.wire import FakeTransport, ScriptedCharger
 
 PEER = Peer("192.0.2.7", 40000, "TLSv1.3", "TLS_AES_128_GCM_SHA256", None)
@@ -43,7 +42,7 @@ class Door:
             subprotocols=("ocpp1.6",),
             refusing=lambda: None,
         )
-        self.timers = TimerQueue()
+        self.timers = CheckedTimers()
         self.connections = ChargerConnections(
             router=harness.router,
             capacity=Capacity(Descriptors(100, 10, 10)),
@@ -106,3 +105,4 @@ class Door:
                 await charger.lose_link()
             await over.wait()
             nursery.cancel_scope.cancel()
+        assert self.timers.restless == []
