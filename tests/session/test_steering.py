@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from gateway.charging.outcomes import MAX_TRIES, Reason
-from gateway.charging.reconciliation import Look, Situation, Step, Wait
+from gateway.charging.reconciliation import Look, Situation, Step, Wait, next_step
 from gateway.charging.schedules import LEASE
 from gateway.charging.wishes import Change, ClearPlan, LiftLimit, SetLimit, SetPlan, WantedRequest
 from gateway.control.energy import TransactionEnergies
@@ -18,6 +18,7 @@ from gateway.domain.commands import ClearChargingProfile, Refused
 from gateway.domain.events import ChargingProfileRemoved, CommandQueued, SteeringChanged
 from gateway.domain.quirks import Quirk, QuirkBook, QuirkValues
 from gateway.domain.steering import ChangedWanted, Plan, PlanStep, RateLimit, StandingLimit, Steering, SteeringState
+from gateway.domain.times import format_time
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress
 from gateway.session.limits import quirk_defaults
 from gateway.session.reconciler import HOLD, LEAST_SLEEP, MAX_STEPS, Reconciler
@@ -1111,6 +1112,62 @@ async def test_a_decision_that_goes_round_in_circles_is_held_up(
         await trio.sleep(5 * MINUTE)
         assert "currentTime" in await charger.say("Heartbeat", {})
         assert 0 < len(charger.sent("GetCompositeSchedule")) <= MAX_STEPS * (5 * MINUTE / HOLD.total_seconds() + 1)
+
+
+TWO = ConnectorAddress(2, 1)
+
+
+@pytest.mark.parametrize(
+    ("limited", "refuses", "lifted", "measured", "decides"),
+    [
+        (ONE, False, False, 1, True),
+        (ONE, False, False, 2, False),
+        (ONE, False, True, 1, False),
+        (ONE, True, False, 1, False),
+        (TWO, False, False, 2, True),
+        (TWO, False, False, 1, False),
+        (WHOLE_CHARGE_POINT, False, False, 2, True),
+        (WHOLE_CHARGE_POINT, True, False, 2, False),
+    ],
+    ids=["its own", "another's", "lifted", "refused", "the second's own", "the first's", "of all", "refused of all"],
+)
+async def test_a_power_brings_about_a_decision_only_where_a_profile_is_to_be_seen_in_it(
+    harness: Harness,
+    operator: Operator,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: object,
+    limited: ConnectorAddress,
+    refuses: bool,
+    lifted: bool,
+    measured: int,
+    decides: bool,
+) -> None:
+    """Readings are what chargers send most, and a decision costs far more than taking one."""
+    charger, decisions = SteeredCharger(harness, connectors=2), 0
+
+    def counted(situation: Situation) -> Step:
+        nonlocal decisions
+        decisions += 1
+        return next_step(situation)
+
+    if refuses:
+        charger.refuses = {TX, DEFAULT, MAX}
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await operator.wants(amperes(6), limited)
+        await trio.sleep(10 * MINUTE)
+        if lifted:
+            await operator.wants(LiftLimit(), limited)
+            await trio.sleep(10 * MINUTE)
+        charger.meters = False
+        await trio.sleep(MINUTE + 1)
+        monkeypatch.setattr("gateway.session.reconciler.next_step", counted)
+        sampled = [{"value": "4000", "measurand": "Power.Active.Import", "unit": "W"}]
+        values = [{"timestamp": format_time(virtual_clock()), "sampledValue": sampled}]
+        await charger.say("MeterValues", {"connectorId": measured, "meterValue": values})
+        await trio.sleep(1)
+        assert (decisions > 0) is decides
 
 
 # --- the clock ------------------------------------------------------------------------------------------------

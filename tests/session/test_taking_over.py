@@ -11,6 +11,7 @@ from attrs import define
 from trio.testing import MockClock
 
 from gateway.domain.commands import CallOutcome, ClearCache, CommandRecord, CommandState, Reset, ResetType
+from gateway.domain.events import ChargePointDisconnected
 from gateway.domain.records import IdTagRecord
 from gateway.domain.values import Registration
 from gateway.domain.vendor_data import VendorAnswer, VendorData, VendorDataStatus
@@ -359,6 +360,35 @@ async def test_answers_that_are_taken_late_are_still_sent(harness: Harness, auto
             assert trio.current_time() - before == pytest.approx(0.4)
             answers = await answers_until_the_end(old)
     assert answers.keys() >= {"heartbeat", "stop"}
+
+
+async def test_a_link_that_dies_with_the_last_answer_on_it_is_replaced_all_the_same(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """The newcomer waits no longer for it, and it ends as displaced: nothing of it was drained."""
+    transport = FakeTransport()
+    async with trio.open_nursery() as nursery, harness.connected(transport=transport) as old:
+        await charging(old)
+        transport.sends_block = True
+        await old.send(2, "stop", "StopTransaction", STOP)
+        await trio.sleep(5)
+
+        async def dies() -> None:
+            await trio.sleep(0.4)
+            await transport._from_gateway.aclose()
+            transport.reads_again()
+
+        nursery.start_soon(dies)
+        before = trio.current_time()
+        harness.journal.stall_seconds = 0.1
+        async with harness.connected() as new:
+            assert trio.current_time() - before == pytest.approx(0.5)
+            harness.journal.stall_seconds = 0.0
+            old.gone = True
+            assert await new.call("StopTransaction", STOP) == {"idTagInfo": {"status": "Accepted"}}
+    assert [each.reason for each in harness.bodies_of(ChargePointDisconnected)] == ["replaced", "closed"]
+    assert len(harness.bodies("transaction.stopped")) == 1
+    nothing_late(harness)
 
 
 # --- the bound ------------------------------------------------------------------------------------------------
