@@ -199,6 +199,20 @@ async def test_one_that_is_cancelled_while_it_runs_gives_its_place_back() -> Non
         await hashes.began_with(["running", "next"])
 
 
+async def test_a_check_waits_for_no_other_work_in_threads() -> None:
+    """Whatever else is in threads, and however long: it has its own places."""
+    limiter = trio.to_thread.current_default_thread_limiter()
+    others = [object() for _ in range(int(limiter.total_tokens))]
+    for each in others:
+        limiter.acquire_on_behalf_of_nowait(each)
+    try:
+        with trio.fail_after(10):
+            assert await SlowChecks().check("CP1", "x", lambda: "done") == "done"
+    finally:
+        for each in others:
+            limiter.release_on_behalf_of(each)
+
+
 async def test_a_check_that_fails_gives_its_place_back() -> None:
     """A bug in it is its caller's."""
     checks = SlowChecks()

@@ -15,6 +15,7 @@ from gateway.charging.operations import POWER_WAIT, STEERING_WAIT, STOP_WAIT
 from gateway.charging.wishes import SetLimit, WantedRequest
 from gateway.domain.charging import ChargingRateUnit
 from gateway.domain.commands import (
+    ClearCache,
     Command,
     ConfigurationKey,
     RefusalReason,
@@ -799,6 +800,27 @@ async def test_a_pause_goes_on_after_a_reconnect(harness: Harness, autojump_cloc
     async with harness.connected():
         await steers(harness, SteeringState.VERIFIED)
         assert course(harness, operation)[1:] == ("DONE", "")
+
+
+@pytest.mark.parametrize("goes_on", ["a pause", "a rotation"])
+async def test_what_goes_on_without_the_link_keeps_no_start_open_that_was_not_sent(
+    harness: Harness, autojump_clock: MockClock, goes_on: str
+) -> None:
+    """It was begun before the start, and outlasts it."""
+    harness.asks_nothing()
+    async with charging(harness) as (charger, _), trio.open_nursery() as nursery:
+        if goes_on == "a pause":
+            first = await pausing(harness)
+        else:
+            first = await begun(harness, OperationRequest(OperationKind.ROTATE_AUTHORIZATION_KEY), "first")
+            await charger.next_call("ChangeConfiguration")
+        nursery.start_soon(Asked(harness, nursery).ask(ClearCache()))  # on the wire, or next
+        await settled()
+        start = await begun(harness, OperationRequest(OperationKind.START_CHARGING, TWO, "TAG"))
+        await settled()
+        await charger.lose_link()
+    assert course(harness, start) == (["ACCEPTED"], "OFFLINE", "disconnected")
+    assert course(harness, first)[1] == ""
 
 
 async def test_a_pause_that_is_never_put_to_the_charger_ends(harness: Harness, autojump_clock: MockClock) -> None:

@@ -1117,6 +1117,33 @@ async def test_a_decision_that_goes_round_in_circles_is_held_up(
 TWO = ConnectorAddress(2, 1)
 
 
+@pytest.mark.parametrize(("measurand", "minutes"), [("Energy.Active.Import.Register", 0), ("Power.Active.Import", 20)])
+async def test_readings_without_a_power_of_the_present_decide_nothing(
+    operator: Operator,
+    charger: SteeredCharger,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: object,
+    measurand: str,
+    minutes: int,
+) -> None:
+    """Energy alone, and a power that lay in the charger's queue."""
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        await trio.sleep(30 * MINUTE)
+        await operator.wants(amperes(6))
+        await trio.sleep(10 * MINUTE)
+        charger.meters = False
+        await trio.sleep(MINUTE + 1)
+        monkeypatch.setattr("gateway.session.reconciler.next_step", lambda situation: pytest.fail("a decision"))
+        value = {"timestamp": format_time(virtual_clock() - timedelta(minutes=minutes))}
+        sampled = [{"value": "9999", "measurand": measurand}]
+        payload = {"connectorId": 1, "meterValue": [{**value, "sampledValue": sampled}]}
+        assert await charger.say("MeterValues", payload) == {}
+        await trio.sleep(1)
+        assert await charger.say("Heartbeat", {})
+
+
 @pytest.mark.parametrize(
     ("limited", "refuses", "lifted", "measured", "decides"),
     [
