@@ -199,7 +199,7 @@ async def test_an_answer_that_was_renewed_is_kept_like_a_new_one(
 async def test_a_responder_that_failed_last_is_remembered_longest(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where there are too many, the one whose pause is nearest to its end is asked again."""
+    """Of too many, the one whose pause is nearest to its end is asked again."""
     monkeypatch.setattr(certificate_status, "MAX_RESPONDERS", 2)
     named = [""]
     monkeypatch.setattr(certificate_status, "responders", lambda certificate: (named[0],))

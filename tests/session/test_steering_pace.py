@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 import trio
 
-from gateway.charging.wishes import SetLimit, WantedRequest
+from gateway.charging.wishes import LiftLimit, SetLimit, WantedRequest
 from gateway.domain.charging import ChargingRateUnit
 from gateway.domain.steering import ChangedWanted, RateLimit, StandingLimit
 from gateway.domain.values import ConnectorAddress
@@ -82,3 +82,38 @@ async def test_wishes_of_a_charger_that_comes_back_without_a_boot_take_their_tur
         assert charger.sent("GetCompositeSchedule") == []
         await trio.sleep(600)
         assert len(charger.sent("GetCompositeSchedule")) == 1
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["a clearing", "a clearing that was left open"])
+async def test_a_limit_that_was_lifted_takes_its_turn_too(
+    harness: Harness, autojump_clock: object, begun: bool
+) -> None:
+    """Clearing a profile, and looking whether one is gone: a plan that ends for a whole fleet at midnight, while the
+    gateway is restarted."""
+    harness.add_charge_point()
+    states = WantedStates(harness.router, harness.journal, harness.reads, virtual_clock, harness.protocol)
+    charger = SteeredCharger(harness)
+    limit = RateLimit(Decimal(10), ChargingRateUnit.AMPERE)
+    async with charger.connected():
+        await charger.boot()
+        await charger.start()
+        made = await states.change("CP1", WantedRequest("r1", ONE, SetLimit(StandingLimit(limit))))
+        assert isinstance(made, ChangedWanted)
+        await trio.sleep(300)
+        if begun:
+            charger.deaf = {"ClearChargingProfile"}
+            assert isinstance(await states.change("CP1", WantedRequest("r2", ONE, LiftLimit())), ChangedWanted)
+            await trio.sleep(5)
+    if not begun:
+        assert isinstance(await states.change("CP1", WantedRequest("r2", ONE, LiftLimit())), ChangedWanted)
+    harness.steering_pace = SteeringPace(1 / 600)
+    await harness.steering_pace.turn()
+    charger.deaf = set()
+    charger.calls.clear()
+    asked = "GetCompositeSchedule" if begun else "ClearChargingProfile"
+    async with charger.connected():
+        await trio.sleep(300)
+        assert [action for _, action, _ in charger.calls if action != "TriggerMessage"] == []
+        await trio.sleep(600)
+        assert len(charger.sent(asked)) == 1
+        assert charger.profiles == {}
