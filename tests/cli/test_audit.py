@@ -74,7 +74,7 @@ def test_filters_orders_and_labels_are_sent(fake, run):
     filtered = ("--filter", "open = true", "--order-by", "create_time")
     for words, method, labels in (
         (("charge", "list"), "ListOperations", {"site": "north"}),
-        (("transactions", "orphans"), "ListOrphans", {"site": "north"}),
+        (("transactions", "orphans", "--tied"), "ListOrphans", {"site": "north"}),
         (("tags", "list"), "ListIdTags", {}),
     ):
         given = ("--label", "site=north") if labels else ()
