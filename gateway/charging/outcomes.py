@@ -38,8 +38,8 @@ class Reason(StrEnum):
     NO_ROOM = "the charger takes {} charging profiles at once (MaxChargingProfilesInstalled), and has as many"
     LOOKED = "the charger's composite schedule agrees"
     TOO_LITTLE = (
-        "paused where the limit is less than 6 A per phase: it names no number of phases, none is measured, and the"
-        " charger takes A alone"
+        "paused where the limit is less than 6 A per phase, over the phases that are used or, where that is not known,"
+        " three: the charger takes A alone, and the limit names no number of phases"
     )
 
 

@@ -145,6 +145,9 @@ def limit_(
     watts: Annotated[
         Decimal | None, typer.Option(parser=rate, metavar="NUMBER", help="The most in watts, over all phases.")
     ] = None,
+    phases: Annotated[
+        int | None, typer.Option(min=1, max=3, help="How many phases are used; default: as measured, else three.")
+    ] = None,
     connector_id: ConnectorOption = None,
     no_wait: NoWaitOption = False,
     request: RequestIdOption = None,
@@ -158,6 +161,8 @@ def limit_(
         most = RateLimit(value=float(amps), unit=ChargingRateUnit.CHARGING_RATE_UNIT_AMPERES)
     else:
         most = RateLimit(value=float(watts or 0), unit=ChargingRateUnit.CHARGING_RATE_UNIT_WATTS)
+    if phases is not None:
+        most.number_phases = phases
     message = LimitChargingRequest(
         charge_point=charge_point,
         request_id=request_id(request),

@@ -39,6 +39,8 @@ def limit(point: str, request_id: str, form: Mapping[str, str]) -> Any:
     amperes = form.get("unit", "A") == "A"
     unit = common_pb2.CHARGING_RATE_UNIT_AMPERES if amperes else common_pb2.CHARGING_RATE_UNIT_WATTS
     limit = steering_pb2.RateLimit(value=number(form, "value", 0, 1_000_000), unit=unit)
+    if form.get("phases", "").strip():
+        limit.number_phases = int(number(form, "phases", 1, 3))
     request = operation_pb2.LimitChargingRequest(charge_point=point, request_id=request_id, limit=limit)
     return _limited(request, form)
 

@@ -78,6 +78,14 @@ _ALL: Final = (
         (
             Field("value", "Limit", "number"),
             Field("unit", "Unit", "select", options=(("A", "A per phase"), ("W", "W over all phases"))),
+            Field(
+                "phases",
+                "Phases",
+                "select",
+                required=False,
+                hint="Those that are used: a power is put in A by them.",
+                options=(("", "not given"), ("1", "1"), ("2", "2"), ("3", "3")),
+            ),
             ANY_CONNECTOR,
             UNTIL,
         ),

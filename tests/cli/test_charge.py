@@ -154,11 +154,13 @@ def test_charging_is_paused_limited_and_resumed(fake, run):
     assert run("charge", "resume", "HOME-1", "--connector", 1).exit_code == 0
     assert run("charge", "limit", "HOME-1", "--amps", 10.5).exit_code == 0
     assert run("charge", "limit", "HOME-1", "--watts", 0, "--no-wait").exit_code == 0
+    assert run("charge", "limit", "HOME-1", "--watts", 3680, "--phases", 1).exit_code == 0
     assert not fake.asked("PauseCharging")[0].HasField("connector")
     assert fake.asked("ResumeCharging")[0].connector == ONE
-    amperes, watts = fake.asked("LimitCharging")
+    amperes, watts, phased = fake.asked("LimitCharging")
     assert (amperes.limit.value, amperes.limit.unit) == (10.5, 1)
-    assert (watts.limit.value, watts.limit.unit) == (0.0, 2)
+    assert (watts.limit.value, watts.limit.unit, watts.limit.HasField("number_phases")) == (0.0, 2, False)
+    assert (phased.limit.value, phased.limit.number_phases) == (3680.0, 1)
     for wrong in ((), ("--amps", 1, "--watts", 1)):
         assert run("charge", "limit", "HOME-1", *wrong).exit_code == 2
 

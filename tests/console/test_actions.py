@@ -31,7 +31,7 @@ SIGNED = {
 }
 
 OPERATIONS: dict[str, dict[str, str]] = {
-    "limit": {"value": "8,5", "unit": "A", "connector": "1", "until": "2030-01-01T00:00"},
+    "limit": {"value": "8,5", "unit": "A", "phases": "1", "connector": "1", "until": "2030-01-01T00:00"},
     "pause": {"connector": "1"},
     "resume": {"connector": "1"},
 }
@@ -128,6 +128,7 @@ def test_a_plan_is_set_shown_behind_the_curve_and_taken_back(visitor: Visitor) -
         ("limit", {"value": "much", "unit": "A"}, "is not a number"),
         ("limit", {"value": "-1", "unit": "A"}, "must be 0 to 1e+06"),
         ("limit", {"value": "nan", "unit": "A"}, "must be 0 to 1e+06"),
+        ("limit", {"value": "9", "unit": "A", "phases": "4"}, "must be 1 to 3"),
         ("limit", {"value": "9", "unit": "A", "until": "tomorrow"}, "is not a time"),
         ("trigger", {"message": "NONSENSE"}, "is none that can be asked for"),
         ("unlock", {"connector": ""}, "is not a number"),
