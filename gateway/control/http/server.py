@@ -1,6 +1,7 @@
 """``HttpServer``: the listener of HTTP and JSON in the control interface's asyncio loop, its TLS, and its drain."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from datetime import datetime
@@ -25,6 +26,11 @@ MAX_CONNECTIONS: Final = 256
 
 HANDSHAKE_SECONDS: Final = 10.0
 """For TLS."""
+
+KEEPALIVE: Final = ((socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3)) + (
+    ((socket.TCP_KEEPIDLE, 60),) if hasattr(socket, "TCP_KEEPIDLE") else ()  # macOS has another name for it
+)
+"""A client that vanished without a word is given up after a minute and a half, as over gRPC."""
 
 BACKLOG: Final = 100
 
@@ -117,6 +123,7 @@ class HttpServer:
         if self._stopping:
             writer.transport.abort()  # its handshake ended after the listener
             return
+        _look_after(writer.get_extra_info("socket"))
         connection = HttpConnection(
             reader, writer, self._calls, _peer(writer), self._settings.times, self._budget, self._clock
         )
@@ -130,6 +137,13 @@ class HttpServer:
         which no request was answered yet go first."""
         waiting = sorted(self._open, key=lambda connection: connection.served)  # a stable order: by age
         return any(connection.give_way() for connection in waiting)
+
+
+def _look_after(connection: socket.socket) -> None:
+    """Have the kernel find out whether a silent client is still there: a stream of lines has no signs of life."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE:
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _full() -> Failure:

@@ -1,8 +1,10 @@
 """Connections that break the protocol, or take their time."""
 
+import os
 import socket
 import struct
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,6 +163,26 @@ async def test_a_head_is_answered_without_a_body(tmp_path: Any) -> None:
         code, headers = await http.head()
         assert (code, headers["allow"]) == (405, "GET, POST")
         assert await http.rest() == b""
+
+
+def timer_of(own: int, other: int) -> str:
+    """The kernel's timer of a connection, by its ports: the kind, and how long it has to go."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    ends = f"{own:04X}", f"{other:04X}"
+    [timer] = [line[5] for line in lines if (line[1].split(":")[1], line[2].split(":")[1]) == ends]
+    return timer
+
+
+async def test_a_client_that_vanishes_is_looked_for(tmp_path: Any) -> None:
+    """By the kernel, within a minute of silence: a stream of lines says nothing of its own accord."""
+    async with control(tmp_path, settings()) as gateway, client(gateway) as http:
+        await http.send("GET", WATCH)
+        assert (await http.head())[0] == 200
+        assert isinstance(http.stream, trio.SocketStream)
+        own, server_port = http.stream.socket.getsockname()[1], gateway.server.http_port
+        kind, jiffies = timer_of(server_port, own).split(":")
+        assert kind == "02", "the timer of keepalive"
+        assert int(jiffies, 16) <= 61 * os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.parametrize("ahead", [b"GET / HTTP/1.1\r\n", b"x" * 70_000])
