@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.option_values import day_of
-from gateway.cli.output import JsonOption, print_json, say
+from gateway.cli.output import JsonOption, counted, print_json, say
 from gateway.cli.serve import DEFAULT_CONFIG, ConfigOption
 
 KINDS = ("events", "transactions", "readings")
@@ -52,7 +52,7 @@ def export(
     def wrote(path: Path, rows: int) -> None:
         written.append({"path": str(path), "rows": rows})
         if not json:
-            say(f"{path}: {rows:,} rows")
+            say(f"{path}: {counted(rows, 'row')}")
 
     kinds = [module.Kind(kind) for kind in KINDS if not only or kind in only]
     module.export(settings, folder, [begin + timedelta(days=day) for day in range(days)], kinds, wrote)

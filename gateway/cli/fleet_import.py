@@ -17,7 +17,7 @@ from gateway.api.v1.charge_point_pb2 import (
 )
 from gateway.cli.connection import DEFAULT_TARGET, TargetOption, connect, describe
 from gateway.cli.fleet_file import LABEL, MAX_FILE_BYTES, WRONG_LINES, FleetFile, Row, Wrong, read_fleet
-from gateway.cli.output import JsonOption, err, fail, print_json, say
+from gateway.cli.output import JsonOption, counted, err, fail, print_json, say
 from gateway.client import GatewayClient, problem_of
 
 BATCH = 500
@@ -64,13 +64,9 @@ def import_fleet(
     if json:
         print_json({"charge_points": count, "dry_run": dry_run})
     elif dry_run:
-        say(f"{_chargers(count)} could be imported; nothing was changed")
+        say(f"{counted(count, 'charger')} could be imported; nothing was changed")
     else:
-        say(f"{_chargers(count)} imported")
-
-
-def _chargers(count: int) -> str:
-    return f"{count} charger{'' if count == 1 else 's'}"
+        say(f"{counted(count, 'charger')} imported")
 
 
 def _ask(fleet: FleetFile, validate_only: bool, target: str) -> tuple[list[Wrong], str]:

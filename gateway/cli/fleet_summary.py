@@ -16,7 +16,7 @@ from gateway.cli.connection import (
     connector_name,
     moment,
 )
-from gateway.cli.output import JsonOption, age, facts, kilowatts, local, out, print_json, table
+from gateway.cli.output import JsonOption, age, counted, facts, kilowatts, local, out, print_json, table
 
 
 def summary(target: TargetOption = DEFAULT_TARGET, json: JsonOption = False) -> None:
@@ -30,7 +30,7 @@ def summary(target: TargetOption = DEFAULT_TARGET, json: JsonOption = False) -> 
     makes = [(_make(each), each.firmware_version, _connected(each.connected), each.count) for each in found.make_counts]
     out().print(table("make", "firmware", "connection", ">chargers", rows=makes))
     if found.other_make_count:
-        out().print(f"and {found.other_make_count} chargers of other makes")
+        out().print(f"and {counted(found.other_make_count, 'charger')} of other makes")
     if found.faults:
         rows = [
             (

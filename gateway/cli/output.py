@@ -182,6 +182,11 @@ def printable(text: str) -> str:
 # --- values ---------------------------------------------------------------------------------------------------
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with what it counts, in the plural unless it is one."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def local(moment: datetime | None) -> str:
     """A moment in the reader's own time zone, to the second."""
     return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -14,7 +14,7 @@ from gateway.cli.completion import ChargePointArgument
 from gateway.cli.connection import DEFAULT_TARGET, TargetOption, as_dict, connect
 from gateway.cli.diagnostics import frame_line
 from gateway.cli.key_options import KeyOption, KeyTextOption, read_keys
-from gateway.cli.output import CommandFailed, Interrupted, JsonOption, note, out, print_json_line, say
+from gateway.cli.output import CommandFailed, Interrupted, JsonOption, counted, note, out, print_json_line, say
 from gateway.cli.simulate.command import interrupted, interruptible, trust
 from gateway.cli.simulate.progress import hinted
 
@@ -54,9 +54,9 @@ def tap(
         finally:
             stream.cancel()  # type: ignore[no-untyped-call] # of gRPC
     if output is not None:
-        note(f"{count} frames in {output}")
+        note(f"{counted(count, 'frame')} in {output}")
     if missing:
-        note(f"{missing} frames are missing: they came faster than they were read")
+        note(f"{counted(missing, 'frame')} missing: more came than were read")
 
 
 def _write(response: TapChargePointResponse, file: TextIO | None, json: bool) -> None:
@@ -70,7 +70,7 @@ def _write(response: TapChargePointResponse, file: TextIO | None, json: bool) ->
     if file is not None:
         file.flush()
     if response.missing_count and file is None and not json:
-        note(f"{response.missing_count} frames are missing here")
+        note(f"{counted(response.missing_count, 'frame')} missing here")
 
 
 def _recorded(each: Frame) -> dict[str, object]:
@@ -160,7 +160,7 @@ def replay(
     if count < len(playback):
         raise Interrupted(f"{count} of {len(playback)} messages were played, {differing} answered otherwise")
     if not json:
-        note(f"{len(playback)} messages, {differing} answered otherwise than in the recording")
+        note(f"{counted(len(playback), 'message')}, {differing} answered otherwise than in the recording")
 
 
 def _read(path: Path) -> "list[RecordedFrame]":

@@ -45,7 +45,7 @@ def test_a_fleet_is_shown_with_what_is_wrong_with_it(fake, run):
     assert "7.40 kW on 2 connectors; 1.00 kW more on 1 by old values; 3 charge without saying so" in once
     assert "charge without saying so; without nodes that gave no answer: 2, 5" in once
     assert "3 charging, 1 available" in shown
-    assert "and 1 chargers of other makes" in shown
+    assert "and 1 charger of other makes" in shown
     for words in (("V M", "1.2", "7"), ("CP7", "2", "GroundFailure", "wet"), ("CP9", "11"), ("operations sent", "4")):
         assert any(all(word in line for word in words) for line in shown.splitlines()), words
     assert "CP8" in shown

@@ -10,7 +10,7 @@ from rich.console import Console
 from gateway.api.v1 import charge_point_pb2, command_pb2, common_pb2, diagnostics_pb2, transaction_pb2
 from gateway.cli import output
 from gateway.cli.dashboard import Dashboard, Outlet
-from gateway.cli.output import table
+from gateway.cli.output import counted, table
 from tests.cli.fakes import at
 
 ONE = common_pb2.ConnectorAddress(evse=1, connector=1)
@@ -153,3 +153,11 @@ def drawn(renderable, width: int = 80) -> str:
     file = io.StringIO()
     Console(file=file, width=width).print(renderable)
     return "\n".join(line.rstrip() for line in file.getvalue().split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 frames"), (1, "1 frame"), (2, "2 frames"), (12_345, "12,345 frames")]
+)
+def test_what_is_counted_is_in_the_plural_unless_it_is_one(count: int, text: str) -> None:
+    """As a reader would write it."""
+    assert counted(count, "frame") == text

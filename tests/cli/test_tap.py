@@ -39,7 +39,7 @@ def test_frames_are_shown_as_they_come(fake, run):
         '← [3,"1",{}]',
     ]
     assert "tapping CP1" in result.stderr
-    assert "4 frames are missing" in result.stderr
+    assert "4 frames missing" in result.stderr
 
 
 def test_frames_are_printed_as_json(fake, run):

@@ -15,7 +15,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
 
-from gateway.cli.output import age, kilowatt_hours, kilowatts, local, printable, status, status_style
+from gateway.cli.output import age, counted, kilowatt_hours, kilowatts, local, printable, status, status_style
 from gateway.cli.top.feed import Feed
 from gateway.cli.top.fleet_view import Charger, CommandRow, FleetView, Order, Totals
 
@@ -214,7 +214,7 @@ class Top(App[None]):
             (f"{totals.charging} charging", "bold cyan" if totals.charging else ""),
             (kilowatts(totals.power), "bold"),
             (f"{totals.faulted} faulted", "red" if totals.faulted else ""),
-            (f"{totals.under_way} commands under way", ""),
+            (f"{counted(totals.under_way, 'command')} under way", ""),
             (f"{self._rate:.1f} events/s", ""),
         )
         text = Text(f"gateway top  {printable(self.target)}  ", style="bold")
@@ -222,7 +222,7 @@ class Top(App[None]):
             text.append("  ").append(words, style=style or "not bold")
         text.append(f"\nby {self.order.value}; enter opens a charge point", style="not bold dim")
         if (summary := self.view.summary) is not None:
-            text.append(f"  {summary.open_transaction_count} open transactions", style="dim")
+            text.append(f"  {counted(summary.open_transaction_count, 'open transaction')}", style="dim")
             for count, words in (
                 (summary.silent_count, "silent for an hour"),
                 (summary.flapping_count, "flapping"),

@@ -119,7 +119,7 @@ def test_what_happens_is_shown_as_it_comes(fleet):
         text = shown(top)
         assert row_order(top)[0] == "CP002"
         assert "2 of 4 connected" in text
-        assert "1 commands under way" in text
+        assert "1 command under way" in text
         assert "Reset  queued  by ops" in text
         (row,) = [line for line in lines_with(text, "CP002") if "kWh" in line and "Walbox" in line]
         assert "11.00 kW" in row
