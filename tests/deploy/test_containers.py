@@ -1,13 +1,18 @@
 """The image and compose.yaml: what they start, with which rights, and whether the settings in them are good."""
 
 import re
+import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml  # type: ignore[import-untyped]
 
-from gateway.app.settings import DrainSettings, examine
+from gateway.app.settings import DrainSettings, SessionSettings, examine
 from gateway.app.store_lifetime import CLOSE_SECONDS
+from gateway.chargers.capacity import room_for
 from scripts.pythons import NEWER
 
 ROOT = Path(__file__).parents[2]
@@ -89,3 +94,32 @@ def test_grafana_finds_the_dashboards_where_they_are_mounted() -> None:
     [source] = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
     assert source["type"] == "prometheus"
     assert source["url"] == "http://prometheus:9090"
+
+
+def test_the_certificates_that_the_page_makes_for_a_trial_are_readable_in_the_container(tmp_path: Path) -> None:
+    """By another user, through a folder that is its owner's alone at first; what compose.yaml mounts is good then."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    [command] = re.findall(r"`(gateway certs dev --directory deploy/compose/certs && [^`]+)`", page)
+    certificates = tmp_path / "certs"
+    command = command.replace("deploy/compose/certs", str(certificates))
+    command = command.replace("gateway certs", f"{sys.executable} -m gateway certs", 1)
+    subprocess.run(["sh", "-euc", command], check=True, capture_output=True, cwd=ROOT, timeout=60)
+    assert stat.S_IMODE(certificates.stat().st_mode) & 0o005 == 0o005
+    for file in certificates.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) & 0o004, file
+    text = (ROOT / "deploy" / "compose" / "gateway.toml").read_text(encoding="utf-8")
+    settings = tmp_path / "gateway.toml"
+    settings.write_text(
+        text.replace("/etc/gateway/certs", str(certificates)).replace("/var/lib/gateway", str(tmp_path)), "utf-8"
+    )
+    _, problems = examine(settings)
+    assert problems == []
+
+
+def test_the_page_says_how_many_charge_points_a_container_s_usual_limit_is_enough_for() -> None:
+    """1,024 open files."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    [said] = re.findall(r"with 1,024 some (\d+) charge points are let in", page)
+    assert room_for(1024, SessionSettings().max_concurrent_handshakes, None).sessions == pytest.approx(
+        int(said), rel=0.1
+    )
