@@ -23,8 +23,8 @@ FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"^ {4}\S.*$", re.MULTILINE)
 
 
+def documented(text: str) -> Iterator[str]:
     """Yield each command in code, without the program's name, on one line."""
-    """What follows `gateway` in code, on one line each."""
     code = FENCED.findall(text)
     prose = FENCED.sub("", text)
     code += INDENTED.findall(prose)
