@@ -249,6 +249,7 @@ class Outcome(StrEnum):
     OFFLINE = "offline"
     NOT_SENT = "not-sent"
     UNKNOWN = "unknown"
+    ROLLED_BACK = "rolled-back"
 
     @property
     def value_in_api(self) -> FleetOutcome.ValueType:
