@@ -29,6 +29,7 @@ def is_responder(url: str) -> bool:
     try:
         parts = urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # as the resolver does: labels of 1 to 63 characters
     except ValueError:
         return False
     printable = url.isascii() and url.isprintable() and " " not in url

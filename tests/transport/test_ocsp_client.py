@@ -96,8 +96,9 @@ async def test_a_responder_that_is_not_there_is_no_answer() -> None:
         pass
     with pytest.raises(NoAnswer, match="unreachable"):
         await ask(f"http://127.0.0.1:{port}/", b"question")
-    with pytest.raises(NoAnswer, match="not_a_url"):
-        await ask("ldap://127.0.0.1/", b"question")
+    for url in ("ldap://127.0.0.1/", "http://a..b/", f"http://{'a' * 64}/"):
+        with pytest.raises(NoAnswer, match="not_a_url"):
+            await ask(url, b"question")
 
 
 @pytest.mark.parametrize("url", ["http://ocsp.example", "http://[::1]:8080/x", "http://10.0.0.1:80/a?b=c"])
@@ -119,6 +120,9 @@ def test_these_can_be_asked(url: str) -> None:
         "http://ä/",
         "http://[::1/",
         "http://a/\r\nX: y",
+        "http://a..b/",
+        "http://.a/",
+        f"http://{'a' * 64}.example/",
     ],
 )
 def test_these_can_not(url: str) -> None:
