@@ -16,7 +16,7 @@ from gateway.chargers.admission import Principal
 from gateway.control.signing import Declined, Signed, SigningDesk, SigningNotice, SigningRefusal
 from gateway.domain import events as e
 from gateway.domain.certificates import facts_of
-from gateway.domain.commands import StatusAnswer
+from gateway.domain.commands import ClearCache, GetConfiguration, StatusAnswer
 from gateway.domain.security_commands import ExtendedTrigger, ExtendedTriggerMessage
 from gateway.domain.signing import SigningEnd, SigningRecord
 from gateway.store.commits import DeleteChargePoint
@@ -166,6 +166,45 @@ async def test_a_certificate_whose_answer_was_lost_is_sent_again(harness: Harnes
         assert ends(harness) == [(SigningEnd.UNDELIVERED, "no answer")]
         requests = sorted(each.request_id.rpartition(".")[2] for each in harness.store.commands("CP1", None, 10))
         assert requests == ["1", "2", "3"]
+
+
+async def test_a_certificate_that_the_charger_says_it_can_not_take_is_given_up_at_once(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """It would be refused as often as it is sent; the reason names the length, the bound and its configuration key."""
+    async with booted(harness) as station:
+        key = "CertificateSignedMaxChainSize"
+        told = {"configurationKey": [{"key": key, "readonly": True, "value": "100"}]}
+        await station.obeys(GetConfiguration((key,)), {"key": [key]}, told)
+        assert await asks(station) == "Accepted"
+        await signs(harness)
+        await trio.sleep(1)
+        ((end, reason),) = ends(harness)
+        assert end is SigningEnd.UNDELIVERED
+        assert reason == f"has {len(chain_of(harness))} characters; this charge point takes 100 ({key})"
+        await station.charger.hears_nothing(120)
+
+
+async def test_a_certificate_for_which_there_is_no_room_is_sent_later(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Other commands fill the queue: that costs it no try, however often."""
+    harness.limits = evolve(harness.limits, call_queue=1, own_requests=False)
+    async with booted(harness) as station:
+        assert await asks(station) == "Accepted"
+        for number in range(4):
+            station.ask(ClearCache())
+            other = await station.receives("ClearCache", {})
+            if not number:
+                await signs(harness)
+            await trio.sleep(harness.limits.call_timeout - 5)
+            assert ends(harness) == []
+            await station.charger.answer(other, ACCEPTED)
+            await trio.sleep(0.5)
+        message_id = await station.receives("CertificateSigned", {"certificateChain": chain_of(harness)})
+        await station.charger.answer(message_id, ACCEPTED)
+        await trio.sleep(1)
+        assert ends(harness) == [(SigningEnd.INSTALLED, "")]
 
 
 async def test_a_late_answer_counts(harness: Harness, autojump_clock: MockClock) -> None:
