@@ -252,7 +252,7 @@ class ChargePoints:
             return
         nothing_changed()
         record = await self.get(identity)
-        seen = record.connection.last_heard or record.connection.since
+        seen = record.connection.last_heard
         raise Failure(
             Status.FAILED_PRECONDITION,
             "CHARGE_POINT_OFFLINE",

@@ -166,7 +166,7 @@ class OperationCalls:
         metadata = {**about, **refusal.metadata}
         if refusal.reason is RefusalReason.CHARGE_POINT_OFFLINE:
             record = await self._reads.charge_point(identity)
-            heard = None if record is None else record.connection.last_heard or record.connection.since
+            heard = None if record is None else record.connection.last_heard
             metadata["last_seen"] = "never" if heard is None else heard.isoformat()
         status = REFUSALS[refusal.reason]
         return Failure(status, refusal.reason.value, refusal.message, metadata, refusal.violations)

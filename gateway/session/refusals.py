@@ -111,7 +111,7 @@ class CommandRefusals:
         record = await self._in_time(wanted, self._reads.charge_point(identity))
         if record is None:
             return Refused(RefusalReason.UNKNOWN_CHARGE_POINT, f"there is no charge point {identity}")
-        heard = record.connection.last_heard or record.connection.since
+        heard = record.connection.last_heard
         return Refused(
             RefusalReason.CHARGE_POINT_OFFLINE,
             f"charge point {identity} is not connected",
