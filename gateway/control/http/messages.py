@@ -40,6 +40,17 @@ _TEXTS: Final = frozenset(
 )
 """Messages that are a text in JSON."""
 
+_NUMBERS: Final = frozenset(
+    {
+        FieldDescriptor.CPPTYPE_INT32,
+        FieldDescriptor.CPPTYPE_INT64,
+        FieldDescriptor.CPPTYPE_UINT32,
+        FieldDescriptor.CPPTYPE_UINT64,
+        FieldDescriptor.CPPTYPE_FLOAT,
+        FieldDescriptor.CPPTYPE_DOUBLE,
+    }
+)
+
 _TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False}
 
 Tree = dict[str, Any]
@@ -104,7 +115,10 @@ def _put(tree: Tree, descriptor: Descriptor, name: str, path: list[str], value: 
     if inner is not None and inner.GetOptions().map_entry:
         if not rest or inner.fields_by_name["value"].message_type is not None:
             raise malformed(f"{name[:100]}: a map's key has to follow, as in {first}.key=value")
-        tree.setdefault(field.name, {})[".".join(rest)] = value
+        entries, key = tree.setdefault(field.name, {}), ".".join(rest)
+        if key in entries:
+            raise malformed(f"{name[:100]}: there is one value, and it is given twice")
+        entries[key] = value
     elif inner is not None and inner.full_name not in _TEXTS:
         if not rest or field.is_repeated:
             raise malformed(f"{name[:100]}: that is no single value; send it by POST")
@@ -125,6 +139,8 @@ def _scalar(field: FieldDescriptor, value: str) -> object:
         if value not in _TRUTH:
             raise malformed(f"{field.name}: expected true or false")
         return _TRUTH[value]
+    if field.cpp_type in _NUMBERS and (not value.isascii() or "_" in value or value != value.strip()):
+        raise malformed(f"{field.name}: expected a number")  # Python reads more than that as one
     return value
 
 
