@@ -89,7 +89,8 @@ class FrameRing:
 
     def add_command(self, data: bytes) -> None:
         """Keep a CALL of the gateway, without the key that it may carry."""
-        if hides_names(data.decode()):
+        payload = data[data.find(b"{") :]  # what is before it is the gateway's own, and the id is another each time
+        if hides_names(payload.decode()):
             redacted = redact(data)
             self.keys = (*self.keys, *redacted.keys)[-MAX_KEYS:]
             data = redacted.text.encode()

@@ -128,6 +128,8 @@ class Router:
 
         So each of many that come at once displaces the one before it, and none waits for longer.
         """
+        if self._arrivals[identity][0] is arrival and identity not in self._sessions:
+            return
         with trio.move_on_after(HAND_OVER_SECONDS):
             while (first := self._arrivals[identity][0]) is not arrival:
                 await first.over.wait()

@@ -34,6 +34,7 @@ class Sender:
     are ``Transport``'s."""
 
     __slots__ = (
+        "_close_nowait",
         "_end",
         "_failure",
         "_hurry",
@@ -53,6 +54,7 @@ class Sender:
         self._stream = stream
         self._send_nowait: Callable[[bytes], int] = getattr(stream, "send_nowait", _takes_nothing)
         self._hurry: Callable[[], None] = getattr(stream, "hurry", _hurries_anyway)
+        self._close_nowait: Callable[[], None] | None = getattr(stream, "close_nowait", None)
         self._tls = tls
         self._websocket = websocket
         self._end = end
@@ -231,7 +233,10 @@ class Sender:
                 await self.write_out()
 
     async def cut(self) -> None:
-        """Close the stream at once. Never waits."""
+        """Close the stream at once. Never waits. Repeating it does nothing."""
+        if self._close_nowait is not None:
+            self._close_nowait()
+            return
         with trio.CancelScope(shield=True) as scope:  # aclose() of a stream whose scope is cancelled only closes
             scope.cancel()
             await self._stream.aclose()

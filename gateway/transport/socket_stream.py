@@ -176,6 +176,11 @@ class SocketStream(trio.abc.Stream):
                 trio.lowlevel.reschedule(reader, outcome.Error(error))
 
     async def aclose(self) -> None:
+        """As ``close_nowait``."""
+        self.close_nowait()
+        await trio.lowlevel.checkpoint()
+
+    def close_nowait(self) -> None:
         """Close the socket; tasks that read or write get ClosedResourceError. Repeating it does nothing."""
         if self._fd >= 0:
             trio.lowlevel.notify_closing(self._fd)
@@ -184,7 +189,6 @@ class SocketStream(trio.abc.Stream):
                 self._wake(trio.ClosedResourceError("the socket was closed"))
             self._fd = -1
             self._sock.close()
-        await trio.lowlevel.checkpoint()
 
     def _begin_sending(self) -> None:
         self._open()
