@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -62,6 +63,17 @@ async def test_frames_are_shown_with_their_times_and_sizes(frames: FrameLog, aut
     assert first.at == EPOCH
     assert (second.at - EPOCH).total_seconds() == 5
     assert (second.size, second.cut, second.redacted) == (23, False, False)
+
+
+async def test_frames_are_dated_by_the_clock_that_the_log_is_given() -> None:
+    """The process's own, which costs a message less than Trio's."""
+    now = [100.0]
+    frames = FrameLog(lambda: EPOCH + timedelta(seconds=now[0]), 20, lambda: now[0])
+    with connection(frames) as ring:
+        now[0] += 5
+        ring.add(FrameKind.RECEIVED, b"[2]")
+        now[0] += 60
+    assert [(each.at - EPOCH).total_seconds() for each in kept(frames)] == [100, 105]
 
 
 async def test_a_charger_that_comes_back_continues_its_story(frames: FrameLog) -> None:
