@@ -9,6 +9,9 @@ from gateway.domain.records import TransactionRecord
 from gateway.domain.state import ChargePointState
 from gateway.domain.values import ConnectorAddress, Flag
 
+MAX_OFFSET: Final = timedelta(days=7300)
+"""Twenty years: a clock that was never set shows 1970, or the year 1, and is set before long."""
+
 MIN_OFFSET: Final = timedelta(seconds=30)
 """Of a charger's clock that is reckoned with: a message's way, and the time at which its condition began, make as much
 of a clock that is right."""
@@ -19,9 +22,9 @@ MIN_SAMPLES: Final = 2
 
 def trusted_offset(measured: ClockOffset) -> timedelta:
     """The offset of the charger's clock that its schedules are put by; zero where it is small, or rests on one message,
-    which may have waited."""
+    which may have waited, or is that of a clock that was never set."""
     offset = measured.offset
-    if offset is None or len(measured.samples) < MIN_SAMPLES or abs(offset) < MIN_OFFSET:
+    if offset is None or len(measured.samples) < MIN_SAMPLES or not MIN_OFFSET <= abs(offset) <= MAX_OFFSET:
         return timedelta(0)
     return offset
 

@@ -22,6 +22,7 @@ from gateway.domain.events import (
     TransactionStarted,
     TransactionStopped,
 )
+from gateway.domain.times import read_time
 from gateway.domain.values import Flag
 
 SAMPLES: Final = 5
@@ -53,9 +54,10 @@ class ClockOffset:
         kind = type(event.body)
         if kind is ChargePointBooted:
             return evolve(self, samples=(), late=None) if self.samples or self.late else self
-        if kind not in MEASURED_BY or event.reported_at is None:
+        at = _said(event) if kind in MEASURED_BY else None
+        if at is None:
             return self
-        sample, samples = event.reported_at - event.received_at, self.samples
+        sample, samples = at - event.received_at, self.samples
         if Flag.LATE in event.flags:
             if not self._repeats(sample, event.received_at):
                 return evolve(self, late=(sample, event.received_at))
@@ -70,6 +72,13 @@ class ClockOffset:
             return False
         before, then = self.late
         return abs(sample - before) < SAME and received_at - then >= SAME
+
+
+def _said(event: NewEvent) -> datetime | None:
+    """The time that the charger's message has, also one that can't be right: it shows how far its clock is off."""
+    if event.reported_at is None and Flag.CLOCK_SUSPECT in event.flags:
+        return read_time(event.reported_raw).value
+    return event.reported_at
 
 
 UNMEASURED: Final = ClockOffset()

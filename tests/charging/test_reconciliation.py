@@ -245,6 +245,8 @@ def test_only_a_clock_offset_that_rests_on_several_messages_counts() -> None:
     assert trusted_offset(ClockOffset(hour, NOW, (hour,))) == timedelta(0)
     small = MIN_OFFSET - timedelta(seconds=1)
     assert trusted_offset(ClockOffset(small, NOW, (small, small))) == timedelta(0)
+    unset = datetime(1, 1, 1, tzinfo=UTC) - NOW
+    assert trusted_offset(ClockOffset(unset, NOW, (unset, unset))) == timedelta(0)
     assert trusted_offset(ClockOffset()) == timedelta(0)
 
 

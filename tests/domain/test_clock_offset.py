@@ -27,8 +27,9 @@ HOUR = timedelta(hours=1)
 
 def status(at: datetime | None, received: datetime) -> NewEvent:
     """A status of ``at`` by the charger's clock, flagged as a session flags it."""
-    time = read_time(None if at is None else at.isoformat(), received)
-    return NewEvent(ConnectorStatusChanged(ONE, "Charging", "NoError"), received, time.value, None, time.flags)
+    raw = None if at is None else at.isoformat()
+    time = read_time(raw, received)
+    return NewEvent(ConnectorStatusChanged(ONE, "Charging", "NoError"), received, time.trusted, raw, time.flags)
 
 
 def boot(received: datetime) -> NewEvent:

@@ -556,6 +556,29 @@ async def test_a_limit_that_could_only_be_put_as_a_pause_says_so(
         assert (operator.steering().state, operator.steering().reason) == (VERIFIED, "")
 
 
+@pytest.mark.parametrize("ahead", [-20, 20, 120])
+async def test_a_profile_is_put_by_the_clock_of_the_charger(
+    operator: Operator, charger: SteeredCharger, ahead: int, autojump_clock: object
+) -> None:
+    """By minutes behind or ahead, or in the time of another zone: it holds at once, and as long as it is to."""
+
+    def its_time() -> str:
+        return format_time(virtual_clock() + timedelta(minutes=ahead))
+
+    async with charger.connected():
+        await charger.boot()
+        for status in ("Preparing", "Available", "Preparing"):
+            said = {"connectorId": 1, "status": status, "errorCode": "NoError", "timestamp": its_time()}
+            await charger.say("StatusNotification", said)
+            await trio.sleep(70)
+        await operator.wants(amperes(10))
+        await trio.sleep(5)
+        [sent] = charger.sent()
+        schedule = sent["csChargingProfiles"]["chargingSchedule"]
+        start = datetime.fromisoformat(schedule["startSchedule"]) - timedelta(minutes=ahead)
+        assert timedelta(minutes=9) < virtual_clock() - start < timedelta(minutes=11)
+
+
 async def test_phases_that_change_all_the_time_do_not_flood_the_charger(
     operator: Operator, charger: SteeredCharger, autojump_clock: object
 ) -> None:
