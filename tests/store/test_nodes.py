@@ -110,6 +110,19 @@ def test_a_takeover_fences_the_session_before_it_and_leaves_a_notice(nodes, two)
     assert nodes.notices[2] == []
 
 
+def test_a_storm_of_takeovers_waits_for_the_database_a_few_times_in_all(nodes, two, monkeypatch):
+    """And not a few times for each: every wait is a way to the server and back, while all chargers wait."""
+    first, second = two
+    names = [f"STORM{n}" for n in range(50)]
+    first.commit([CreateChargePoints(tuple(CreateChargePoint(each, Registration.ACCEPTED, (), T0) for each in names))])
+    first.commit([OpenSession(each, CONNECTED, T0) for each in names])
+    waits, sync = [], Connection.sync
+    monkeypatch.setattr(Connection, "sync", lambda cx: (waits.append(cx), sync(cx))[1])
+    taken = second.commit([OpenSession(each, CONNECTED, T0) for each in names])
+    assert {each.epoch for each in taken} == {2}
+    assert len(waits) <= 12
+
+
 def test_nodes_show_since_when_they_have_their_slots_and_what_they_own(nodes, two):
     """A connection that is opened anew is the same process still; another version's taking says nothing of it."""
     first, _ = two

@@ -330,3 +330,41 @@ def test_what_was_said_in_a_batch_is_known_also_once_its_charge_point_is_forgott
     said = [Append(identity, 1, (event(meter(), reported_at=at(), repeat_key=key),)) for identity, key in order]
     store.commit(said)
     assert connect(store, "CP1").state.memory.readings == b"a" * 16 + b"c" * 16
+
+
+def test_sessions_that_open_in_one_batch_are_as_those_that_open_one_by_one(store):
+    """A storm of them: states, epochs and what was left are each charge point's own, also where one comes twice, is
+    unknown, or something is recorded in between; and sequences rise from write to write."""
+
+    def opens(prefix, number):
+        names = [f"{prefix}{n}" for n in range(3)]
+        for identity in names:
+            create(store, identity)
+        connect(store, names[0])
+        append(store, started(number), queued(number), sent(number), identity=names[0], epoch=1)
+        connect(store, names[1])
+        append(store, status("Charging"), identity=names[1], epoch=1)
+        opened = [OpenSession(each, CONNECTED, at(9)) for each in (*names, "GONE", names[0], names[1])]
+        return [*opened[:4], Append(names[1], 2, (event(status("Available"), 10),)), *opened[4:]]
+
+    def shown(result):
+        if not isinstance(result, Opened):
+            return type(result)
+        state, left = result.state, [(each.epoch, each.event.body.TYPE) for each in result.events]
+        states = (sorted(state.connectors.items()), len(state.open_transactions), state.epoch)
+        return result.epoch, left, states
+
+    together, alone = store.commit(opens("A", 1)), [one(store, each) for each in opens("B", 2)]
+    assert list(map(shown, together)) == list(map(shown, alone))
+    assert [each.epoch for each in together if isinstance(each, Opened)] == [2, 2, 1, 3, 3]
+    first = together[0]
+    assert [each.event.body.TYPE for each in first.events][-2:] == [
+        "charge_point.disconnected",
+        "charge_point.connected",
+    ]
+    assert len(first.state.open_transactions) == 1
+    given = [each.sequence for result in together if result != Missing() for each in result.events]
+    assert given == sorted(set(given))
+    for result in together:
+        if isinstance(result, Opened):
+            assert result.sequences == tuple(each.sequence for each in result.events)

@@ -36,19 +36,29 @@ _CONNECTED = "SELECT key, last_heard FROM charge_point WHERE key = ANY ($1) AND 
 def settle(writer: Writer, owners: Sequence[Owner], cause: Cause, at: datetime) -> tuple[int, ...]:
     """End the owners' unfinished commands by the table of their states, and their connections if they are recorded as
     connected; both under the epoch that each had. Returns the sequences."""
+    ends = ends_of(writer, [(owner, cause, at) for owner in owners])
+    return tuple(sequence for owner in owners for sequence in writer.append(owner, owner.epoch, ends[owner.key]))
+
+
+def ends_of(writer: Writer, left_by: Sequence[tuple[Owner, Cause, datetime]]) -> dict[int, list[NewEvent]]:
+    """The events of that, by the owner's key; all owners are asked for together."""
     writer.flush()
+    owners = [owner for owner, _, _ in left_by]
+    of = {owner.key: (cause, at) for owner, cause, at in left_by}
     keys = Array("int4", [owner.key for owner in owners])
     left, connected = writer.cx.send(_UNFINISHED, keys), writer.cx.send(_CONNECTED, keys)
     writer.cx.sync()
     ends: dict[int, list[NewEvent]] = {owner.key: [] for owner in owners}
     for key, command_id, operation, state in left.rows:
+        cause, at = of[key]
         end = settled(CommandState(state), CommandState(state), cause.commands)
         if end is not None:
             ends[key].append(unanswered(command_id, operation, end, cause.commands, at))
     for key, heard in connected.rows:
+        cause, at = of[key]
         body = ChargePointDisconnected(cause.disconnected, "local", last_heard=maybe_time(heard))
         ends[key].append(NewEvent(body, at))
-    return tuple(sequence for owner in owners for sequence in writer.append(owner, owner.epoch, ends[owner.key]))
+    return ends
 
 
 def lose_transactions(writer: Writer, owner: Owner, at: datetime) -> tuple[int, ...]:

@@ -39,9 +39,9 @@ from gateway.store.postgres.callers import add_caller, remove_caller
 from gateway.store.postgres.encoding import Array
 from gateway.store.postgres.guards import failed_guard
 from gateway.store.postgres.key_writes import add_credential, decide_key, remove_credentials, use_key
-from gateway.store.postgres.opened_state import opened_state
+from gateway.store.postgres.opened_state import opened_states
 from gateway.store.postgres.retention import forget, record_clock, trim
-from gateway.store.postgres.settlement import settle
+from gateway.store.postgres.settlement import ends_of
 from gateway.store.postgres.transaction_writes import attribute_orphan, close_transaction, settle_energy
 from gateway.store.postgres.writer import Pending, Writer, absolute, committed
 
@@ -74,10 +74,17 @@ def identities(batch: Sequence[Write]) -> Iterator[str]:
 def apply(batch: Sequence[Write], writer: Writer) -> list[Result]:
     """Do the writes of a batch inside the open transaction, in their order."""
     results: list[Result] = []
+    opens: dict[str, commits.OpenSession] = {}
     for write in batch:
+        if isinstance(write, commits.OpenSession):
+            if write.charge_point in opens:
+                results += open_sessions(writer, opens)
+            opens[write.charge_point] = write
+            continue
+        results += open_sessions(writer, opens)
         events = writer.committed = []
         results.append((_WRITES[type(write)](writer, write), events))
-    return results
+    return results + open_sessions(writer, opens)
 
 
 def resolved(results: Sequence[Result], base: int) -> list[WriteResult]:
@@ -110,14 +117,34 @@ def append(writer: Writer, write: commits.Append) -> Appended | Fenced | GuardFa
     return Appended(writer.append(owner, owner.epoch, write.events))
 
 
-def open_session(writer: Writer, write: commits.OpenSession) -> Opened | Missing:
-    owner = writer.present(write.charge_point)
-    if owner is None:
-        return Missing()
-    ended = settle(writer, [owner], Cause(write.left, write.commands_left), write.at)
-    writer.raise_epoch(owner, writer.lane.slot)
-    connected = writer.append(owner, owner.epoch, [NewEvent(write.connected, write.at)])
-    return Opened(owner.epoch, opened_state(writer, owner, write.at), ended + connected)
+def open_sessions(writer: Writer, opens: dict[str, commits.OpenSession]) -> list[Result]:
+    """Open sessions of different charge points that follow on each other, by their identities, which are taken out:
+    what a storm of connections asks of the database is asked for all of them together."""
+    if not opens:
+        return []
+    writes = list(opens.values())
+    opens.clear()
+    owners = [writer.present(each.charge_point) for each in writes]
+    left = [
+        (owner, Cause(write.left, write.commands_left), write.at)
+        for owner, write in zip(owners, writes, strict=True)
+        if owner is not None
+    ]
+    ends = ends_of(writer, left) if left else {}
+    done: list[tuple[tuple[int, ...], list[Pending]]] = []
+    for owner, write in zip(owners, writes, strict=True):
+        events = writer.committed = []
+        sequences: tuple[int, ...] = ()
+        if owner is not None:
+            sequences = writer.append(owner, owner.epoch, ends[owner.key])
+            writer.raise_epoch(owner, writer.lane.slot)
+            sequences += writer.append(owner, owner.epoch, [NewEvent(write.connected, write.at)])
+        done.append((sequences, events))
+    states = iter(opened_states(writer, [(owner, at) for owner, _, at in left]))
+    return [
+        (Missing() if owner is None else Opened(owner.epoch, next(states), sequences), events)
+        for owner, (sequences, events) in zip(owners, done, strict=True)
+    ]
 
 
 def record_last_heard(writer: Writer, write: commits.RecordLastHeard) -> Done:
@@ -217,7 +244,6 @@ def remember_clock(writer: Writer, write: commits.RecordClock) -> Done:
 
 _WRITES: dict[type, Callable[[Writer, Any], WriteResult]] = {
     commits.Append: append,
-    commits.OpenSession: open_session,
     commits.CreateChargePoint: charge_points.create_charge_point,
     commits.CreateChargePoints: charge_points.create_charge_points,
     commits.UpdateChargePoint: charge_points.update_charge_point,
