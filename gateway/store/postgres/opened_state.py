@@ -67,7 +67,7 @@ def stored_state(cx: Connection, identity: str, at: datetime) -> StoredState | N
 
 @quick_frozen
 class _Known:
-    """What is known of a charge point before its state is asked for. ``last_epoch``: that of the newest session
+    """A charge point before its state is asked for. ``last_epoch``: that of the newest session
     before."""
 
     key: int
