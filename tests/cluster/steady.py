@@ -29,6 +29,10 @@ RECONNECTS_PER_SECOND = 120.0
 """Of all chargers together: each waits for a random time before it comes again, as chargers do
 (RetryBackOffRandomRange). Half of what two cores take that carry chargers and gateways."""
 
+CONNECTING_AT_ONCE = 100
+"""Chargers between their connect and the answer to their boot; others wait. Without that, thousands on a slow machine
+give up half-way, again and again, and hardly one comes through."""
+
 MAKING_AT_ONCE = 8
 """Charge points that are made known at the same time."""
 
@@ -46,6 +50,7 @@ class Fleet:
     serving: list[Gateway] = field(init=False)
     chargers: list[SteadyCharger] = field(factory=list)
     outcomes: Outcomes = field(factory=Outcomes)
+    connecting: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(CONNECTING_AT_ONCE))
     refused: int = 0
     """Connects that found no one listening."""
     turned_away: int = 0
@@ -175,8 +180,9 @@ class SteadyCharger:
             while not (enough.is_set() and self._message is None):
                 await trio.sleep(random.uniform(0, fleet.spread))
                 try:
-                    charger = await self._connect(links)
-                    await charger.boot()
+                    async with fleet.connecting:
+                        charger = await self._connect(links)
+                        await charger.boot()
                     self.up = True
                     await self._charge(charger, enough)
                 except (LinkLost, Closed):
