@@ -9,12 +9,13 @@ from uuid import uuid4
 import pytest
 
 from gateway.errors import StoreError
+from gateway.store.commits import Trim
 from gateway.store.postgres import Durability, PostgresStore, server_look
-from gateway.store.postgres.connection import Connection
+from gateway.store.postgres.connection import Connection, ServerError
 from gateway.store.postgres.examination import faults
 from gateway.store.postgres.partitions import AHEAD, NARROWEST, Partitions
 from gateway.store.postgres.server_look import look
-from tests.store.builders import at
+from tests.store.builders import at, create, one, types
 
 pytestmark = pytest.mark.postgres
 
@@ -60,6 +61,49 @@ def test_a_store_that_is_opened_sees_to_its_partitions_before_anything_is_writte
     cx.sync()
     PostgresStore(own_database, durability=None).close()
     assert bounds(cx) == made[1:]
+
+
+def test_a_batch_that_finds_no_partition_has_it_made(cx, own_database):
+    """Of an hour of more events than a day was thought to have, say."""
+    store = PostgresStore(own_database, durability=None)
+    try:
+        cx.run("BEGIN")
+        for (name,) in cx.rows("SELECT name FROM event_partition"):
+            cx.run(f"DROP TABLE {name}")
+        cx.run("DELETE FROM event_partition")
+        cx.run("COMMIT")
+        create(store)
+        assert types(store) == ["charge_point.created"]
+        assert len(bounds(cx)) == attached(cx) == AHEAD + 1
+    finally:
+        store.close()
+
+
+def test_partitions_are_seen_to_between_batches(own_database, monkeypatch):
+    """As many as there have to be ahead, each time that one is full; and those whose events have gone are dropped."""
+    monkeypatch.setattr("gateway.store.postgres.partitions.NARROWEST", 4 << 16)
+    store, cx = PostgresStore(own_database, durability=None), Connection(own_database)
+    try:
+        made = bounds(cx)
+        for number in range(20):
+            create(store, f"CP{number}")
+            assert sum(bound > store.bounds().head for bound in bounds(cx)) >= AHEAD
+        assert bounds(cx)[: len(made)] == made
+        one(store, Trim(None, 1000, None))
+        create(store, "CP20")
+        assert bounds(cx)[0] > made[-1]
+        assert types(store) == ["charge_point.created"]
+    finally:
+        cx.close()
+        store.close()
+
+
+def test_an_answer_that_is_none_is_a_failure(cx):
+    """Not one without rows: of nothing, the server says no more than that it was empty."""
+    with pytest.raises(ServerError, match="the server failed"):
+        cx.rows("")
+    cx.roll_back()
+    assert cx.one("SELECT 1") == (1,)
 
 
 def test_a_partition_that_is_being_read_is_dropped_later(cx, own_database, monkeypatch):

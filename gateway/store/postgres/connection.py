@@ -220,7 +220,7 @@ class Connection:
                 case _:
                     if answer.prepares:
                         self._prepared = {sql: name for sql, name in self._prepared.items() if name != answer.name}
-                    if failed is None and result.status == pq.ExecStatus.FATAL_ERROR:
+                    if failed is None:
                         state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
                         failed = ServerError(state, _message(result))
             self._result()  # what separates it from the next one
