@@ -112,7 +112,6 @@ KNOWN: dict[str, str] = {
     "gateway/store/sqlite/writer.py::Writer.append::condition::if body.TYPE in _ENDS:::body.TYPE in _ENDS -> True": "what is forgotten is looked up again: a query more, with the same answer",
     "gateway/store/sqlite/writer.py::Writer.flush::condition::if self._ends:::self._ends -> True": "where there are none the function does nothing",
     "gateway/transport/authentication.py::shown_path::constant::path = re.split('[?#]', path, maxsplit=1)[0]::1 -> 2": "only the first part is taken",
-    "gateway/store/sqlite/writer.py::Writer.__init__::drop::self.committed: list[Committed] = []::- self.committed: list[Committed] = []": "each transaction begins with setting it, before anything reads it",
     "gateway/store/postgres/command_projections.py::outcome_unknown::condition::if body.operation == starts.OPERATION:::body.operation == starts.OPERATION -> True": "a pending start is looked for by its command: of another kind of command there is none",
     "gateway/store/postgres/command_projections.py::not_sent::condition::if body.operation == starts.OPERATION:::body.operation == starts.OPERATION -> True": "a pending start is looked for by its command: of another kind of command there is none",
     "gateway/store/sqlite/command_projections.py::outcome_unknown::condition::if body.operation == starts.OPERATION:::body.operation == starts.OPERATION -> True": "a pending start is looked for by its command: of another kind of command there is none",
@@ -127,5 +126,14 @@ KNOWN: dict[str, str] = {
     "gateway/session/teardown.py::Teardown._read_back::except::try:::except StoreUnavailable: raise": "the callers are answered all the same, and what is caught behind it only the log shows",
     "gateway/store/postgres/queries.py::admission::constant::quirks, boot, labels, least = found[0][:4]::0 -> -1": "each row begins with the same of the one charge point, and has one credential behind it",
     "gateway/store/sqlite/backup.py::examine::drop::cx.close(True)::- cx.close(True)": "the connection goes with its last reference, which is the function's own",
+    "gateway/store/postgres/projections.py::disconnected::condition::if body.caller:::body.caller -> True": "without a caller there is no note",
+    "gateway/store/postgres/command_projections.py::queued::condition::if body.caller:::body.caller -> True": "without a caller there is no note",
+    "gateway/store/postgres/operation_projections.py::accepted::condition::if body.caller:::body.caller -> True": "without a caller there is no note",
+    "gateway/store/postgres/steering.py::wanted_changed::condition::if body.caller:::body.caller -> True": "without a caller there is no note",
+    "gateway/store/sqlite/command_projections.py::queued::condition::if body.caller:::body.caller -> True": "without a caller there is no note",
+    "gateway/store/sqlite/operation_projections.py::accepted::condition::if body.caller:::body.caller -> True": "without a caller there is no note",
+    "gateway/store/sqlite/steering.py::wanted_changed::condition::if body.caller:::body.caller -> True": "without a caller there is no note",
+    "gateway/store/sqlite/writer.py::Writer.append::condition::if body.caller:::body.caller -> True": "without a caller there is no note",
+    "gateway/store/postgres/retention.py::_probes::sql::sql = 'SELECT received_at FROM (SELECT sequence, received_at FROM event WHERE sequence > $1\\n ORDER BY sequence LIMIT $2) AS next WHERE received_at BETWEEN $3 AND $4 ORDER BY sequence LIMIT 1'::...ROM event WHERE sequence > $1 ORDER BY sequ...: > -> >=": "the event itself has been looked at, and the last one of the stretch is the first that is looked at behind it",
 }
 """Identity → why it changes nothing."""

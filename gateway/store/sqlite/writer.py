@@ -72,7 +72,6 @@ class Writer:
     # --- one transaction ---
 
     def begin(self) -> None:
-        self.committed = []
         self.cx.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
