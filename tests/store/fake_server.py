@@ -26,6 +26,8 @@ class FakeServer:
         self.fate: Callable[[int], str | None] = lambda commit: None
         self.commits = 0
         self.connections = 0
+        self.open = 0
+        """Connections that are not closed."""
         self.row: dict[str, int] = {"incarnation": 0, "batch": 0, "position": 0, "notices": 0, "holder": 0}
         self.waits: list[float] = []
 
@@ -38,6 +40,7 @@ class FakeServer:
         if self.time < self.away:
             raise Broken("connection refused")
         self.connections += 1
+        self.open += 1
         return FakeConnection(self)
 
 
@@ -99,6 +102,7 @@ class FakeConnection:
         self._queued.clear()
 
     def close(self) -> None:
+        self.server.open -= not self.closed
         self.closed = True
 
     def _done(self, sql: str, given: tuple[Any, ...]) -> list[Any]:

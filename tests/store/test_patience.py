@@ -87,6 +87,7 @@ def test_a_taking_that_no_standby_has_confirmed_is_repeated(server, writer):
     breaks(server, "kept", "unconfirmed", None)
     assert counted(writer) == (1, 2_000)
     assert server.commits == 3
+    assert (server.connections, server.open) == (3, 1)
 
 
 def test_a_commit_that_no_standby_has_confirmed_is_not_acknowledged(server, writer):
@@ -215,6 +216,20 @@ def test_a_database_that_can_not_be_opened_is_named(server, monkeypatch, error, 
     assert not writer.opened
 
 
+def test_an_opening_that_fails_leaves_no_connection(server, monkeypatch):
+    """Whatever it has come to."""
+
+    def refused(*_: object) -> None:
+        raise ServerError("42501", "permission denied for schema public")
+
+    monkeypatch.setattr("gateway.store.postgres.writers.migrate", refused)
+    hosts: Any = server
+    writer = WriterConnection(hosts, lambda: T0, None, server.patience(PATIENCE))
+    with pytest.raises(StoreUnavailable, match="permission denied"):
+        writer.open()
+    assert (server.connections, server.open) == (1, 0)
+
+
 # --- its end ----------------------------------------------------------------------------------------------------
 
 
@@ -279,9 +294,10 @@ def test_a_slot_taken_by_another_is_lost_for_good(server, writer):
         return before(commit)
 
     server.fate = fate
+    connections = server.connections + 1
     with pytest.raises(CommitUnknown, match="another gateway has taken slot 1"):
         counted(writer)
-    connections = server.connections
+    assert server.connections == connections, "one look was enough"
     with pytest.raises(StoreUnavailable, match="another gateway has taken slot 1"):
         counted(writer)
     assert server.connections == connections
@@ -344,6 +360,7 @@ def test_reads_wait_for_a_server_and_are_given_up_after_the_patience(server):
     server.away = 0.0
     with pytest.raises(StoreUnavailable, match="can't be read: server closed"):
         readers.read(False, broken)
+    assert server.open == 0
     readers.close()
     with pytest.raises(StoreUnavailable, match="is closed"):
         readers.read(False, broken)
@@ -354,6 +371,7 @@ def test_a_connection_reads_nothing_that_no_standby_has(server):
     breaks(server, "unconfirmed", "unconfirmed")
     assert pool(server, replicated=True).read(False, lambda cx: "read") == "read"
     assert server.commits == 3
+    assert (server.connections, server.open) == (3, 1)
     assert pool(server).read(False, lambda cx: "read") == "read"
     assert server.commits == 3
 
@@ -386,6 +404,7 @@ def test_a_connection_that_can_not_be_cleaned_is_not_lent_again(server, monkeypa
         patched.setattr(FakeConnection, "roll_back", broken)
         with pytest.raises(KeyError):
             readers.read(False, lambda cx: {}["a bug"])
+    assert server.open == 0
     assert readers.read(False, lambda cx: "read") == "read"
     assert server.connections == 2
 
