@@ -27,7 +27,7 @@ from gateway.domain.records import Credential, CredentialKind, IdTagRecord
 from gateway.domain.steering import RateLimit, StandingLimit
 from gateway.domain.values import ConnectorAddress, Registration
 from gateway.store.api import EventFilter, Store
-from gateway.store.commits import Append, Appended, CreateChargePoint, Opened, OpenSession
+from gateway.store.commits import Append, Appended, CreateChargePoint, Opened, OpenSession, WriteResult
 from gateway.store.lists import Query, both
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -51,6 +51,7 @@ def event(body: Body, seconds: float = 0, **fields) -> NewEvent:
 
 def one(store: Store, write):
     (result,) = store.commit([write])
+    assert isinstance(result, WriteResult), "each write has its answer"
     return result
 
 

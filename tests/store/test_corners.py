@@ -12,7 +12,7 @@ import pytest
 
 from gateway.domain.codec import decode
 from gateway.domain.commands import ConfigurationKey
-from gateway.domain.events import ConfigurationReported, NewEvent, ReservationEnded
+from gateway.domain.events import ConfigurationReported, NewEvent, ReservationEnded, TransactionOrphaned
 from gateway.domain.repeats import Memory
 from gateway.domain.values import ConnectorAddress
 from gateway.errors import StoreError, StoreInUse, StoreMisplaced, StoreUnavailable
@@ -31,6 +31,7 @@ from gateway.store.commits import (
     UpdateChargePoint,
 )
 from gateway.store.encoding import fits
+from gateway.store.filters import AuditFilter, TransactionFilter
 from gateway.store.postgres import retention as postgres_retention
 from gateway.store.postgres.connection import Connection
 from gateway.store.sqlite import SqliteStore, connections, migrate, process_lock, retention
@@ -81,16 +82,57 @@ def test_a_number_fits_as_far_as_64_bits_go(number, whether):
 def test_every_page_has_a_limit_that_is_in_order(store, limit):
     """Whichever read it is: nothing is read by a limit that would be all, or none."""
     connect(store)
+    append(store, started(1))
     for read in (
         lambda: store.events(0, limit, ALL),
         lambda: store.events(0, limit, EventFilter(charge_points=frozenset({"CP1"}))),
+        lambda: store.readings("tx_1", 0, limit),
+        lambda: store.energy_events("tx_1", 0, limit),
+        lambda: store.due_energies(at(0), limit),
         lambda: store.charge_points("", limit),
-        lambda: store.find_id_tags(of(), "", limit).records,
+        lambda: store.labelled({}, None, limit),
+        lambda: store.steering(None, "", limit),
+        lambda: store.overdue_reservations(at(0), limit),
+        lambda: store.overdue_operations(at(0), limit),
+        lambda: store.occupying_transactions_of_tag("TAG", limit),
+        lambda: store.transactions(TransactionFilter(), None, limit),
         lambda: store.commands("CP1", None, limit),
-        lambda: store.find_orphans(of(), "", limit).records,
+        lambda: store.audit(AuditFilter(), None, limit),
+        lambda: store.unsigned("", limit),
+        lambda: store.overdue_signings(at(0), limit),
+        lambda: store.due_certificates(at(0), at(1), limit),
+        lambda: store.find_charge_points(of(), "", limit, True),
+        lambda: store.find_connectors(of(), "", limit),
+        lambda: store.find_transactions(of(), "", limit),
+        lambda: store.find_commands(of(), "", limit),
+        lambda: store.find_operations(of(), "", limit),
+        lambda: store.find_id_tags(of(), "", limit),
+        lambda: store.find_orphans(of(), "", limit),
     ):
         with pytest.raises(ValueError, match="limit"):
             read()
+
+
+def test_an_event_is_the_same_by_whichever_read(store):
+    """The history, the event itself, a transaction's readings, those at its edges, those for its energy, the newest
+    values, and orphans: clients know it by its id."""
+    connect(store)
+    append(store, started(1), meter(1), meter(99), TransactionOrphaned(9, "unknown-number", {}), stopped(1))
+    known = {each.sequence: each for each in store.events(0, 100, ALL).events}
+    reads = {
+        "itself": [each for sequence in known if (each := store.event(sequence)) is not None],
+        "readings": store.readings("tx_1", 0, 10),
+        "edges": store.edge_readings("tx_1", 3),
+        "energy": store.energy_events("tx_1", 0, 10),
+        "newest": store.newest_values(["CP1"])["CP1"],
+        "orphans": store.find_orphans(of(), "", 10).records,
+    }
+    assert {name: len(found) for name, found in reads.items()} == {
+        "itself": len(known), "readings": 3, "edges": 1, "energy": 3, "newest": 3, "orphans": 1
+    }  # fmt: skip
+    for name, found in reads.items():
+        assert [each.event_id for each in found] == [known[each.sequence].event_id for each in found], name
+        assert [each.body_json for each in found] == [known[each.sequence].body_json for each in found], name
 
 
 def test_the_event_of_a_transaction_that_the_store_never_held_still_names_it(store):

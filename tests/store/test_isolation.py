@@ -8,6 +8,8 @@ import pytest
 from gateway.domain.commands import CommandState, ConfigurationKey
 from gateway.domain.events import (
     BootConfigurationApplied,
+    BootInformation,
+    ChargePointBooted,
     CommandNotSent,
     CommandOutcomeUnknown,
     ConfigurationReported,
@@ -16,7 +18,7 @@ from gateway.domain.events import (
     TransactionLost,
 )
 from gateway.domain.records import TransactionState
-from gateway.domain.values import ConnectorAddress
+from gateway.domain.values import ConnectorAddress, Registration
 from gateway.errors import CommitUnknown, StoreUnavailable
 from gateway.store.sqlite import SqliteStore
 from tests.store.builders import (
@@ -131,6 +133,23 @@ def test_readings_are_those_of_the_transaction(store):
     assert {each.transaction_id for each in store.readings("tx_2", 0, 10)} == {"tx_2"}
     assert len(store.readings("tx_2", 0, 10)) == 3
     assert len(store.readings("tx_3", 0, 10)) == 2
+
+
+def test_boots_for_an_energy_are_those_between_a_transactions_first_event_and_its_last(store):
+    """One that is open has no last event yet; another charge point's count for nothing."""
+    boot = ChargePointBooted(BootInformation("Acme", "One"), Registration.ACCEPTED, 300)
+    for identity in ("CP1", "CP2"):
+        connect(store, identity)
+    append(store, boot, started(1), boot, meter(1), identity="CP1")
+    append(store, boot, identity="CP2")
+    append(store, boot, identity="CP1")
+    assert [each.type.split(".")[1] for each in store.energy_events("tx_1", 0, 10)] == [
+        "started", "booted", "reported", "booted"
+    ]  # fmt: skip
+    append(store, stopped(1), boot, identity="CP1")
+    assert [each.type.split(".")[1] for each in store.energy_events("tx_1", 0, 10)] == [
+        "started", "booted", "reported", "booted", "stopped"
+    ]  # fmt: skip
 
 
 # --- what a charge point has ------------------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 """Operations as both stores keep them: their stages and ends, and what a deleted charge point leaves of them."""
 
 import pytest
+from attrs import evolve
 
 from gateway.domain.codec import decode
+from gateway.domain.commands import CommandState
 from gateway.domain.events import (
     OperationAccepted,
     OperationAdvanced,
@@ -10,11 +12,24 @@ from gateway.domain.events import (
     ReservationEnded,
     ReservationMade,
 )
-from gateway.domain.operations import End, OperationKind, OperationRecord, OperationRequest, Stage
+from gateway.domain.operations import End, OperationKind, OperationRecord, OperationRequest, Stage, steering_request_id
 from gateway.domain.values import ConnectorAddress
 from gateway.store.api import Store
-from gateway.store.commits import DeleteChargePoint
-from tests.store.builders import ALL, append, at, create, one
+from gateway.store.commits import DeleteChargePoint, OpenSession
+from tests.store.builders import (
+    ALL,
+    CONNECTED,
+    answered,
+    append,
+    at,
+    create,
+    limited,
+    one,
+    queued,
+    sent,
+    started,
+    stopped,
+)
 
 KIND = OperationKind.STOP_CHARGING
 THERE = ConnectorAddress(1, 1)
@@ -76,6 +91,33 @@ def test_an_end_is_its_operations_alone_and_the_last_of_it(store: Store) -> None
     append(store, advanced(1), ended(1, End.DONE, "again"), seconds=9)
     assert operation(store, 1) == found
     assert (operation(store, 2), operation(store, 3)) == before
+
+
+def test_open_operations_are_loaded_with_the_session(store: Store) -> None:
+    """Each with what has become of its command, its transaction and what it changed that is wanted."""
+    pause = OperationRequest(OperationKind.PAUSE_CHARGING, THERE)
+    wanted = evolve(limited(store), request_id=steering_request_id("req_4"))
+    append(store, started(2), OperationAccepted("op_4", "req_4", pause, at(60)), wanted)
+    for number in (1, 2):
+        append(store, queued(number, f"op_{number}"), sent(number), advanced(number))
+    append(store, answered(2), stopped(2))
+    opened = one(store, OpenSession("CP1", CONNECTED, at(9)))
+    found = opened.state.operations
+    assert list(found) == ["op_1", "op_2", "op_4"]
+    assert [(each.command, each.accepted, each.said, each.over) for each in found.values()] == [
+        (CommandState.OUTCOME_UNKNOWN, None, "", ""),
+        (CommandState.ANSWERED, True, "Accepted", "stopped"),
+        (None, None, "", ""),
+    ]
+    assert [each.record.command_id for each in found.values()] == ["cmd_1", "cmd_2", ""]
+    assert [each.revision for each in found.values()] == [0, 0, 1]
+
+
+def test_a_first_open_operation_is_loaded_as_any(store: Store) -> None:
+    """With its command, where it is the only one."""
+    append(store, queued(3, "op_3"), sent(3), answered(3), identity="CP2")
+    (found,) = one(store, OpenSession("CP2", CONNECTED, at(9))).state.operations.values()
+    assert (found.command, found.said, found.record.command_id) == (CommandState.ANSWERED, "Accepted", "cmd_3")
 
 
 def test_another_charge_point_changes_no_operation(store: Store) -> None:

@@ -12,7 +12,9 @@ from gateway.domain.decision import IdTagFree
 from gateway.domain.events import (
     BootInformation,
     ChargePointBooted,
+    ChargePointCreated,
     ChargePointDisconnected,
+    ChargePointUpdated,
     CommandAnswered,
     CommandNotSent,
     CommandOutcomeUnknown,
@@ -77,6 +79,25 @@ from tests.store.builders import (
 )
 
 # --- charge points --------------------------------------------------------------------------------------------
+
+
+def test_what_a_creation_or_a_change_was_asked_with_is_in_its_event(store):
+    """Its caller and its request id, besides what has been changed."""
+    create(store, registration=Registration.PENDING, caller="ann", request_id="r-1")
+    one(store, UpdateChargePoint("CP1", at(1), description="x", caller="bob", request_id="r-2"))
+    found = [codec.body_of(each) for each in store.events(0, 10, EventFilter()).events]
+    assert found == [
+        ChargePointCreated(Registration.PENDING, "ann", "r-1"),
+        ChargePointUpdated(Registration.PENDING, ("description",), "bob", "r-2"),
+    ]
+
+
+def test_the_newest_readings_are_loaded_with_the_session(store):
+    """As the session before has left them, whether or not there are later ones."""
+    latest = b"[[1, 1, 1, [], null]]"
+    opened = connect(store)
+    append(store, evolve(disconnected(), latest=latest), epoch=opened.epoch)
+    assert connect(store).state.latest.base == latest
 
 
 def test_a_charge_point_is_created_once(store):
@@ -704,10 +725,12 @@ def test_the_key_that_a_charger_has_used_settles_the_others(store):
     one(store, DecideKey("CP1", "d", KeyAnswer.AFTER_BOOT))
     assert one(store, UseKey("CP1", "b", ("c", "d"))) == Done()
     assert standings(store) == {"b": KeyStanding.SETTLED, "d": KeyStanding.AFTER_BOOT}
-    assert one(store, UseKey("CP1", "a", ("d",))) == Done()
-    assert one(store, UseKey("NOBODY", "a")) == Done()
-    assert standings(store) == {"b": KeyStanding.SETTLED, "d": KeyStanding.AFTER_BOOT}
-    one(store, UseKey("CP1", "d"))
+    one(store, AddCredential("CP1", evolve(credential("e"), standing=KeyStanding.OFFERED)))
+    left = {"b": KeyStanding.SETTLED, "d": KeyStanding.AFTER_BOOT, "e": KeyStanding.OFFERED}
+    assert one(store, UseKey("CP1", "a", ("d", "e"))) == Done()
+    assert one(store, UseKey("NOBODY", "a", ("e",))) == Done()
+    assert standings(store) == left
+    one(store, UseKey("CP1", "d", ("e",)))
     assert standings(store) == {"d": KeyStanding.SETTLED}
 
 

@@ -2,6 +2,7 @@
 power, a missing companion and an upgrade never lead to that."""
 
 import hashlib
+import random
 import shutil
 import signal
 import subprocess
@@ -18,12 +19,12 @@ from gateway.feed.tokens import BadToken, decode, encode
 from gateway.store.api import generation_at
 from gateway.store.commits import AllocateNumbers, CreateChargePoint, Trim
 from gateway.store.sqlite import SqliteStore, generations, migrate
-from gateway.store.sqlite.companion import SLOT, companion_path, read_companion
+from gateway.store.sqlite.companion import SLOT, Companion, companion_path, read_companion, write_companion
 from gateway.store.sqlite.generations import CLEAR, recover
 from tests.store.builders import ALL, T0, append, connect, one, status
 from tests.store.test_damage import overwrite, pages_of
 from tests.store.test_sqlite_files import of_version_1
-from tests.support.disk import Disk, broken, full, read_only
+from tests.support.disk import Disk, broken, full, lost, read_only
 
 
 @pytest.fixture
@@ -463,6 +464,22 @@ def test_a_reader_that_is_in_the_way_leads_to_no_refusal(path):
     serves(path)
     reader.close()
     serves(path)
+
+
+def test_a_companion_is_on_disk_once_it_is_written(tmp_path):
+    """Its file's name, too: the power may go then, as often as it is written."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "gateway.db").touch()  # by its mode goes that of the companion
+    disk = Disk(tmp_path / "here")
+    try:
+        for number in range(3):
+            written = Companion("store_1", (7, number), number, 10 * number)
+            write_companion(tmp_path / "here" / "gateway.db", written, disk.vfs)
+            left = disk.platter.left(lost, random.Random(number))
+            (tmp_path / "gateway.db-id").write_bytes(left["gateway.db-id"])
+            assert read_companion(tmp_path / "gateway.db") == written
+    finally:
+        disk.unregister()
 
 
 @pytest.mark.parametrize("trouble", [full, read_only, broken])

@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,12 +30,13 @@ from gateway.domain.events import (
     ChargingProfileRemoved,
     NewEvent,
     SteeringChanged,
+    TransactionAttributed,
     TransactionClosed,
     TransactionLost,
 )
 from gateway.domain.state import evolve
 from gateway.domain.steering import MAX_STEERED, Plan, PlanStep, RateLimit, StandingLimit, Steering, SteeringState
-from gateway.domain.values import ConnectorAddress, Registration
+from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Registration
 from gateway.store.api import Store, StoredState
 from gateway.store.commits import Append, Appended, DeleteChargePoint, Fenced, GuardFailed, WriteResult
 from gateway.store.limits import MAX_REQUESTS
@@ -184,6 +186,43 @@ def test_no_more_connectors_are_steered_than_there_is_room_for(store: Store) -> 
     assert isinstance(refused, tuple)
     assert [each.field for each in refused] == ["connector"]
     assert isinstance(decided(present, WantedRequest("r", ONE, SetLimit(SIX)), T0), DecidedChange)
+
+
+AWAITED = (
+    ChargingProfileInstalled(ONE, profile(1, TX)),
+    ChargingProfileInstalled(TWO, profile(2, TX)),
+    ChargingProfileInstalled(WHOLE_CHARGE_POINT, profile(3, TX, 1)),
+    ChargingProfileInstalled(ONE, profile(4, DEFAULT, 2)),
+    ChargingProfileInstalled(ONE, profile(5, TX, 3, "tx_1")),
+)
+"""The profiles of two remote starts, one for any connector, the connector's own, and a running transaction's."""
+
+TIED = TransactionAttributed("tx_1", ONE, 1, "ev_1", 9, 600, "Local", 500, T0, "found by its register", "q")
+
+IN_ORDER = {
+    "a start": (((), started(1), 0), {1, 2, 3, 4, 5}),
+    "a start too late": (((), started(1), 700), {2, 4, 5}),
+    "a start elsewhere, too late": (((), started(1, connector=TWO), 700), {1, 4, 5}),
+    "a stop": (((started(1),), stopped(1), 0), {2, 4}),
+    "a loss": (((started(1),), TransactionLost("tx_1", ONE), 0), {2, 4}),
+    "a close": (((started(1),), TransactionClosed("tx_1", ONE, "why"), 0), {2, 4}),
+    "a stop that is tied to it": (((started(1),), TIED, 0), {2, 4}),
+    "another's stop": (((started(1), started(2, connector=TWO)), stopped(2), 0), {1, 3, 4, 5}),
+    "a removal": (((), ChargingProfileRemoved(ONE, 4, DEFAULT, ""), 0), {1, 2, 3, 5}),
+}
+
+
+@pytest.mark.parametrize("case", IN_ORDER)
+def test_profiles_follow_their_transactions(store: Store, case: str) -> None:
+    """Each in the store as in the session's memory: with its connector, its transaction, or gone."""
+    (before, body, seconds), left = IN_ORDER[case]
+    opened = connect(store)
+    memory = opened.state
+    for each, at_seconds in (*((each, 0) for each in (*AWAITED, *before)), (body, seconds)):
+        new = NewEvent(each, at(at_seconds), cause="command:cmd_1")
+        evolve(memory, new, one(store, Append("CP1", opened.epoch, (new,))).sequences[0])
+    assert set(memory.profiles) == left
+    assert state(store).state.profiles == memory.profiles
 
 
 BOOTED = ChargePointBooted(BootInformation("Acme", "One"), Registration.ACCEPTED, 300)
