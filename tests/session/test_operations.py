@@ -1,5 +1,6 @@
 """Operations on charging, with chargers that obey, refuse, ignore, lag, lie, lose their link, reboot and forget."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -593,6 +594,27 @@ async def test_no_more_operations_are_open_than_the_bound(harness: Harness, auto
             await begun(harness, OperationRequest(OperationKind.START_CHARGING, None, f"T{number}"), f"r{number}")
         insisting = OperationRequest(OperationKind.START_CHARGING, ONE, "TAG", insist=True)
         assert await refused(harness, insisting) is OperationRefusal.TOO_MANY_OPERATIONS
+
+
+async def test_nothing_is_kept_of_an_operation_that_is_over(harness: Harness, autojump_clock: MockClock) -> None:
+    """Of those of months on one connection; no collector is needed for it."""
+
+    def kept() -> int:
+        return sum(isinstance(each, RemoteStartTransaction) for each in gc.get_objects())
+
+    gc.collect()
+    before = kept()
+    gc.disable()
+    try:
+        async with ready(harness) as charger:
+            for number in range(3):
+                operation = await begun(harness, request_id=f"r{number}")
+                await answers(charger, "RemoteStartTransaction", "Rejected")
+                await settled()
+                assert course(harness, operation)[1] == "REFUSED"
+            assert kept() == before
+    finally:
+        gc.enable()
 
 
 async def test_a_request_id_makes_one_operation(harness: Harness, autojump_clock: MockClock) -> None:

@@ -454,6 +454,28 @@ async def test_a_power_is_put_by_the_phases_that_the_vehicle_uses(
         assert len(charger.sent()) == 3
 
 
+async def test_the_next_vehicle_is_not_taken_for_the_one_before_it(
+    operator: Operator, charger: SteeredCharger, autojump_clock: object
+) -> None:
+    """The last readings are of a vehicle on one phase, and a minute old: by them one on three would draw three times
+    as much as is wanted."""
+    charger.live_phases = 1
+    async with charger.connected():
+        await charger.boot()
+        await operator.wants(SetLimit(StandingLimit(RateLimit(Decimal(7360), ChargingRateUnit.WATT))))
+        await trio.sleep(MINUTE)
+        await charger.start()
+        await trio.sleep(5 * MINUTE)
+        assert charger.watts == pytest.approx(7360)
+        await charger.stop()
+        await trio.sleep(5)
+        charger.live_phases = 3
+        await charger.start()
+        for _ in range(60):
+            await trio.sleep(5)
+            assert charger.watts <= 7360
+
+
 @pytest.mark.parametrize(
     ("unit", "wish", "before", "after"),
     [
