@@ -5,7 +5,8 @@
     BASE=python:3.12-slim python -m scripts.image
 
 Needs root, buildah and debootstrap (`make image` installs both where it may). With CI set it fails where they are
-missing; elsewhere it says what was left out. Everything is below .tools/image.
+missing; elsewhere it says what was left out. A machine that lets root make no device and mount nothing, as some
+sandboxes don't, can't build it at all, which is said too. Everything is below .tools/image.
 """
 
 import json
@@ -53,6 +54,9 @@ BUILD_SECONDS = 1200
 READY_SECONDS = 60
 """Until the gateway in the image answers its health check: as long as the image gives itself."""
 
+ALLOWED = 'mknod "$1/null" c 1 3 && : > "$1/null" && unshare --mount mount --bind "$1" "$1" && chroot / true'
+"""What debootstrap and a chroot need to be allowed, in a folder."""
+
 SETTINGS = """
 [[listeners]]
 host = "127.0.0.1"
@@ -82,6 +86,16 @@ def run(command: Sequence[str], seconds: float = BUILD_SECONDS, **options: Any) 
 def buildah(command: str, *arguments: str) -> str:
     """A command of buildah."""
     return run(["buildah", *OPTIONS, command, *arguments])
+
+
+def refusal() -> str | None:
+    """Return why no device can be made or nothing mounted here, in the words of this machine; None: both can be."""
+    with tempfile.TemporaryDirectory(dir=PLACE) as folder:
+        try:
+            run(["sh", "-c", ALLOWED, "sh", folder], 60)
+        except Failed as failed:
+            return str(failed).splitlines()[-1]
+    return None
 
 
 def make_base(suites: Sequence[str]) -> str:
@@ -188,6 +202,9 @@ def main() -> int:
         print(f"{', '.join(missing) or 'root'} was not found: the image was not built")
         return 1 if os.environ.get("CI") else 0
     PLACE.mkdir(parents=True, exist_ok=True)
+    if (said := refusal()) is not None:
+        print(f"this machine does not allow what a chroot needs ({said}): the image was not built")
+        return 0
     began = time.monotonic()
     try:
         suite = os.environ.get("SUITE")

@@ -85,3 +85,18 @@ def test_where_a_tool_is_missing_it_is_said_and_fails_in_ci(
     monkeypatch.setenv("CI", ci)
     assert image.main() == (1 if ci else 0)
     assert capsys.readouterr().out == "buildah, debootstrap was not found: the image was not built\n"
+
+
+def test_a_machine_that_allows_no_chroot_builds_none_and_says_so(
+    tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither for want of a tool nor of root: there is nothing to install for it."""
+    program = tools.parent / "bin" / "mknod"
+    program.write_text("#!/bin/sh\necho 'mknod: Operation not permitted' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("CI", "true")
+    assert image.main() == 0
+    said = "(mknod: Operation not permitted): the image was not built"
+    assert said in capsys.readouterr().out
+    assert not tools.exists(), "nothing was begun"
