@@ -95,6 +95,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "store.postgres.signing": {"WARNED": 1, "EXPIRED": 2},
     "store.postgres.books": {"MAX_REMEMBERED": 100_000, "MAX_REMEMBERED_TRANSACTIONS": 64},
     "store.postgres.writer": {"MAX_EVENTS": 65_536},
+    "store.postgres.opened_state": {"AT_ONCE": 64},
     "store.postgres.writers": {"TRIES": 3, "TRIES_OF_NODE": 8},
     "store.postgres.store": {"PATIENCE_SECONDS": 20.0, "SETTLE_STEP": 200, "PROBE_BYTES": 65_536},
     "store.postgres.readers": {"READER_WAIT": 10.0, "TRIES": 11},
