@@ -135,5 +135,8 @@ KNOWN: dict[str, str] = {
     "gateway/store/sqlite/steering.py::wanted_changed::condition::if body.caller:::body.caller -> True": "without a caller there is no note",
     "gateway/store/sqlite/writer.py::Writer.append::condition::if body.caller:::body.caller -> True": "without a caller there is no note",
     "gateway/store/postgres/retention.py::_probes::sql::sql = 'SELECT received_at FROM (SELECT sequence, received_at FROM event WHERE sequence > $1\\n ORDER BY sequence LIMIT $2) AS next WHERE received_at BETWEEN $3 AND $4 ORDER BY sequence LIMIT 1'::...ROM event WHERE sequence > $1 ORDER BY sequ...: > -> >=": "the event itself has been looked at, and the last one of the stretch is the first that is looked at behind it",
+    "gateway/store/postgres/migrate.py::migrate::drop::cx.sync()::- cx.sync() #2": "what is queued is sent with the taking of the slot, and a connection that is closed keeps no lock",
+    "gateway/store/postgres/books.py::Books.begin::boundary::if len(self._owners) > MAX_REMEMBERED:::len(self._owners) > MAX_REMEMBERED -> len(self._owners) >= MAX_REMEMBERED": "what is forgotten is looked up again: a query more, with the same answer",
+    "gateway/store/postgres/connection.py::_message::keyword::return text.decode(errors='replace')::decode(- errors='replace')": "a server checks what it sends to be UTF-8, which it was asked for, from a database in SQL_ASCII too",
 }
 """Identity → why it changes nothing."""

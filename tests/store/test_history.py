@@ -185,6 +185,32 @@ def test_a_transaction_goes_some_time_after_its_events(store):
     assert store.events(store.bounds().floor, 10, ALL).events[0].transaction_id == "tx_1"
 
 
+def test_what_has_outlived_its_events_goes_by_the_age_of_that(store):
+    """Commands for one time, transactions for another, both from when it was first seen that the events are gone; what
+    went later stays for as much longer."""
+    connect(store)
+    append(store, queued(1), sent(1), answered(1), started(1), stopped(1))
+    trim_all(store)
+    week, month = timedelta(7), timedelta(30)
+
+    def left(after: timedelta) -> list[bool]:
+        one(store, Forget(at() + after, week, month, 100, 0, 0))
+        found = (store.command("cmd_1"), store.command("cmd_2"), store.transaction("tx_1"), store.transaction("tx_2"))
+        return [each is not None for each in found]
+
+    assert left(timedelta()) == [True, False, True, False]
+    append(store, queued(2), sent(2), answered(2), started(2), stopped(2))
+    trim_all(store)
+    assert left(timedelta(1)) == [True, True, True, True]
+    assert left(week - timedelta(seconds=1)) == [True, True, True, True]
+    assert left(week) == [False, True, True, True]
+    assert left(week + timedelta(1) - timedelta(seconds=1)) == [False, True, True, True]
+    assert left(week + timedelta(1)) == [False, False, True, True]
+    assert left(month - timedelta(seconds=1)) == [False, False, True, True]
+    assert left(month) == [False, False, False, True]
+    assert left(month + timedelta(1)) == [False, False, False, False]
+
+
 def test_a_transaction_with_an_event_above_the_floor_stays(store):
     """A late reading holds the record."""
     connect(store)

@@ -101,16 +101,21 @@ def test_open_operations_are_loaded_with_the_session(store: Store) -> None:
     for number in (1, 2):
         append(store, queued(number, f"op_{number}"), sent(number), advanced(number))
     append(store, answered(2), stopped(2))
+    start = OperationRequest(OperationKind.START_CHARGING, id_tag="TAG")
+    append(store, OperationAccepted("op_5", "req_5", start, at(60)), advanced(5, Stage.CHARGER_ACCEPTED, "tx_5"))
+    append(store, started(5), seconds=8)
     opened = one(store, OpenSession("CP1", CONNECTED, at(9)))
     found = opened.state.operations
-    assert list(found) == ["op_1", "op_2", "op_4"]
+    assert list(found) == ["op_1", "op_2", "op_4", "op_5"]
     assert [(each.command, each.accepted, each.said, each.over) for each in found.values()] == [
         (CommandState.OUTCOME_UNKNOWN, None, "", ""),
         (CommandState.ANSWERED, True, "Accepted", "stopped"),
         (None, None, "", ""),
+        (None, None, "", ""),
     ]
-    assert [each.record.command_id for each in found.values()] == ["cmd_1", "cmd_2", ""]
-    assert [each.revision for each in found.values()] == [0, 0, 1]
+    assert [each.record.command_id for each in found.values()] == ["cmd_1", "cmd_2", "", "cmd_5"]
+    assert [each.revision for each in found.values()] == [0, 0, 1, 0]
+    assert [each.began_at for each in found.values()] == [None, None, None, at(8)], "of starts alone"
 
 
 def test_a_first_open_operation_is_loaded_as_any(store: Store) -> None:

@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.errors import StoreError
+from gateway.errors import StoreError, StoreMisplaced, StoreUnavailable
 from gateway.store.commits import Trim
 from gateway.store.postgres import Durability, PostgresStore, server_look
 from gateway.store.postgres.connection import Connection, ServerError
 from gateway.store.postgres.examination import faults
-from gateway.store.postgres.partitions import AHEAD, NARROWEST, Partitions
+from gateway.store.postgres.partitions import AHEAD, NARROWEST, Partitions, used_bytes
 from gateway.store.postgres.server_look import look
 from tests.store.builders import at, create, one, types
 
@@ -61,6 +61,17 @@ def test_a_store_that_is_opened_sees_to_its_partitions_before_anything_is_writte
     cx.sync()
     PostgresStore(own_database, durability=None).close()
     assert bounds(cx) == made[1:]
+
+
+def test_an_empty_history_takes_no_room(cx):
+    """Not even that of its partition, which holds nothing that counts."""
+    (tables,) = cx.one(
+        """SELECT sum(pg_total_relation_size(c.oid))::int8 FROM pg_class c WHERE c.relkind = 'r'
+        AND c.relnamespace = 'public'::regnamespace"""
+    )
+    (first,) = cx.one("SELECT pg_total_relation_size(name::regclass) FROM event_partition ORDER BY bound LIMIT 1")
+    assert first > 0
+    assert used_bytes(cx) == tables - first
 
 
 def test_a_batch_that_finds_no_partition_has_it_made(cx, own_database):
@@ -132,6 +143,28 @@ def test_a_server_that_keeps_no_promise_is_named_by_each_reason(server, own_data
     for words in ("fsync is off", "full_page_writes is off", "synchronous_commit is off", "synchronous_standby_names"):
         assert words in found
     assert "synchronous_standby_names" not in "\n".join(faults(own_database, "", Durability.LOCAL))
+
+
+def test_a_server_that_keeps_no_promise_is_not_served(own_database):
+    """Neither at the first opening nor later."""
+    for durability in (Durability.LOCAL, Durability.REPLICATED):
+        with pytest.raises(StoreMisplaced, match=r"keeps no promise: .*fsync is off"):
+            PostgresStore(own_database, durability=durability)
+    assert not look(own_database, "", now, time.monotonic, 0).tables
+
+
+def test_types_of_events_that_can_not_be_noted_keep_a_store_closed(cx, own_database):
+    """It could record none of them."""
+    cx.run("DELETE FROM event_type WHERE name = 'charge_point.created'")
+    cx.run(
+        """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN RAISE EXCEPTION ''types are not to be changed''; END'"""
+    )
+    cx.run("CREATE TRIGGER refuse BEFORE INSERT ON event_type EXECUTE FUNCTION refuse()")
+    with pytest.raises(StoreUnavailable, match="types are not to be changed"):
+        PostgresStore(own_database, durability=None)
+    cx.run("DROP TRIGGER refuse ON event_type")
+    PostgresStore(own_database, durability=None).close()
 
 
 def test_a_server_that_can_not_be_reached_is_a_fault_too(tmp_path):
