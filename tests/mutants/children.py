@@ -13,6 +13,7 @@ from itertools import count as counting
 from typing import Any, TypeAlias
 
 Message: TypeAlias = dict[str, Any]
+"""What a child says, by one key or more. ``broken`` ends the run: the harness failed in it, and no test has."""
 Report: TypeAlias = Callable[[Message], None]
 
 
@@ -25,6 +26,10 @@ class Job:
     heard: Callable[[Message], None]
     over: Callable[[bool], None]
     patience: Callable[[], float]
+
+
+class Broken(Exception):
+    """The harness failed in a child: what the others say would be worth as little."""
 
 
 WORKER = "MUTANTS_WORKER"
@@ -51,7 +56,7 @@ def reporter(pipe: int) -> Report:
 
 def run(jobs: Iterator[Job], workers: int) -> None:
     """Run all jobs, at most ``workers`` at once. Jobs are taken from the iterator as places become free, so it may
-    make them from what earlier ones said."""
+    make them from what earlier ones said. Raises ``Broken``; what is under way is ended then."""
     under_way: list[_Child] = []
     try:
         while True:
@@ -105,7 +110,10 @@ def _listen(children: list[_Child]) -> None:
                 continue
             *lines, child.rest = (child.rest + data).split(b"\n")
             for line in lines:
-                child.job.heard(json.loads(line))
+                message: Message = json.loads(line)
+                if "broken" in message:
+                    raise Broken(message["broken"])
+                child.job.heard(message)
             child.until = time.monotonic() + child.job.patience()
         elif time.monotonic() > child.until:
             child.silent = True

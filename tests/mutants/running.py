@@ -18,12 +18,14 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count as counting
 from itertools import islice
+from os import execv  # by its own name: the tests' conftest, which comes later, takes os.execv from all tests
 from pathlib import Path
 from typing import Any
 
@@ -507,7 +509,15 @@ class Run:
         shutil.rmtree(self._folder / str(os.getpid()), ignore_errors=True)
 
     def _become_new(self, mutant: Mutant, tests: list[str], report: Report) -> None:
-        """The fault acts at import: a new interpreter, of which the pipe to report by is all that is left."""
+        """The fault acts at import: a new interpreter, of which the pipe to report by is all that is left. If there is
+        none, that is no test's doing, and ends the run."""
+        try:
+            self._begin_anew(mutant, tests, report)
+        except BaseException:
+            report({"broken": f"no interpreter for {mutant.identity}\n{traceback.format_exc()[-2000:]}"})
+            raise
+
+    def _begin_anew(self, mutant: Mutant, tests: list[str], report: Report) -> None:
         self._prepare_child()
         order = self._folder / f"{os.getpid()}.json"
         pipe = report.__closure__[0].cell_contents  # type: ignore[attr-defined]
@@ -525,7 +535,7 @@ class Run:
         )
         os.set_inheritable(pipe, True)
         os.chdir(self._project.root)
-        os.execv(sys.executable, [sys.executable, "-m", "tests.mutants.imported", str(order)])
+        execv(sys.executable, [sys.executable, "-m", "tests.mutants.imported", str(order)])
 
     def _prepare_child(self) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))

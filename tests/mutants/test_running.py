@@ -203,6 +203,49 @@ def test_children_report_and_end() -> None:
     }
 
 
+BROKEN = """
+import time
+from tests.mutants.children import Broken, Job, run
+
+
+def breaks(report):
+    report({"broken": "no interpreter"})
+
+
+def job(work):
+    return Job(work, print, lambda silent: print("over"), lambda: 60)
+
+
+try:
+    run(iter([job(lambda report: time.sleep(600)), job(breaks), job(breaks)]), 2)
+except Broken as broken:
+    print("broken:", broken)
+"""
+
+
+def test_a_child_in_which_the_harness_fails_ends_the_run() -> None:
+    """It says nothing of any fault; one that was counted as noticed by it would be counted wrongly."""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", BROKEN], cwd=root, capture_output=True, text=True, timeout=100)
+    assert done.stdout == "broken: no interpreter\n"
+
+
+def test_a_fault_at_import_gets_its_interpreter_though_no_test_may_start_one() -> None:
+    """The harness loads the tests' settings, by which ``os.execv`` is refused, into its own process."""
+    root = Path(__file__).parents[2]
+    script = """
+import os, sys
+from tests.mutants import running
+import tests.conftest
+try:
+    os.execv(sys.executable, [sys.executable, "-c", "print('a test')"])
+except AssertionError:
+    running.execv(sys.executable, [sys.executable, "-c", "print('the harness')"])
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=100)
+    assert done.stdout == "the harness\n", done.stderr
+
+
 # --- the draw and the report ----------------------------------------------------------------------------------
 
 
