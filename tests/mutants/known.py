@@ -138,5 +138,6 @@ KNOWN: dict[str, str] = {
     "gateway/store/postgres/migrate.py::migrate::drop::cx.sync()::- cx.sync() #2": "what is queued is sent with the taking of the slot, and a connection that is closed keeps no lock",
     "gateway/store/postgres/books.py::Books.begin::boundary::if len(self._owners) > MAX_REMEMBERED:::len(self._owners) > MAX_REMEMBERED -> len(self._owners) >= MAX_REMEMBERED": "what is forgotten is looked up again: a query more, with the same answer",
     "gateway/store/postgres/connection.py::_message::keyword::return text.decode(errors='replace')::decode(- errors='replace')": "a server checks what it sends to be UTF-8, which it was asked for, from a database in SQL_ASCII too",
+    "gateway/store/postgres/writer.py::Writer.forget_memory::nothing::self._memories.pop(owner.key, None)::self._memories.pop(owner.key, None) -> self._memories.pop(None, None)": "deleting has sent what was gathered before it comes to this",
 }
 """Identity → why it changes nothing."""

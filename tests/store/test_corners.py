@@ -358,6 +358,13 @@ def test_a_database_that_is_a_directory_is_misplaced(tmp_path):
         SqliteStore(tmp_path / "gateway.db")
 
 
+def test_the_token_of_a_run_is_any_number_of_63_bits_but_0(place, monkeypatch):
+    """No two runs have the same, by all that can be foreseen, and each can be kept."""
+    for draw, token in ((lambda bound: bound - 1, 2**63 - 1), (lambda bound: 0, 1)):
+        monkeypatch.setattr("secrets.randbelow", draw)
+        assert place.open().generations[-1].token == token
+
+
 def test_what_a_deleted_charge_point_said_is_forgotten_for_good(place):
     """Also by a writer that remembers nothing of it, and in the batch in which it was said."""
     store = place.open()
@@ -366,7 +373,8 @@ def test_what_a_deleted_charge_point_said_is_forgotten_for_good(place):
     said = event(meter(), reported_at=at(), repeat_key=b"k" * 16)
     for identity in ("CP1", "CP2"):
         one(store, Append(identity, 1, (said,)))
-    store.commit([Append("CP1", 1, (said,)), DeleteChargePoint("CP1", at(1))])
+    last = event(meter(), 1, reported_at=at(1), repeat_key=b"l" * 16)
+    store.commit([Append("CP1", 1, (last,)), DeleteChargePoint("CP1", at(1))])
     store = place.open()
     assert connect(store, "CP1").state.memory == Memory()
     assert connect(store, "CP2").state.memory.readings == b"k" * 16

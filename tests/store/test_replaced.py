@@ -611,6 +611,14 @@ def test_a_damaged_backup_is_not_recovered(path, tmp_path):
     assert path.read_bytes()[100:] == before[100:], "all but the header, which says that there is a log"
 
 
+def test_the_token_of_a_recovered_database_is_any_number_of_63_bits_but_0(path, monkeypatch):
+    """As that of a run."""
+    for draw, token in ((lambda bound: bound - 1, 2**63 - 1), (lambda bound: 0, 1)):
+        monkeypatch.setattr("secrets.randbelow", draw)
+        recover(path, snapshot=True)
+        assert read_companion(path).generations == (token,)
+
+
 def test_generations_of_before_are_not_those_of_a_recovered_database(path, tmp_path):
     """It has one, of all that is in it, until it is served."""
     with closing(SqliteStore(path)) as store:
