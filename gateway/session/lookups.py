@@ -43,7 +43,7 @@ NO_SIGNING = SigningVerdict("", datetime.min.replace(tzinfo=UTC), refused="signi
 class TableAuthorizer:
     """Authorizes by the operator's table of tags, and by one policy for tags that are not in it."""
 
-    def __init__(self, reads: Reads, clock: Clock, unknown_tags: str = "Invalid") -> None:
+    def __init__(self, reads: Reads, clock: Clock, unknown_tags: str) -> None:
         self._reads = reads
         self._clock = clock
         self._unknown_tags = unknown_tags

@@ -85,7 +85,7 @@ class Operations:
         """Operations whose command was not begun, with the reason."""
 
     async def begin(
-        self, request: OperationRequest, request_id: str, seconds: float, caller: str = ""
+        self, request: OperationRequest, request_id: str, seconds: float, caller: str
     ) -> OperationRecord | OperationRefused | Refused | Unknown | None:
         """Accept an operation: its record, which is on disk, or why there is none; None: another one has the request
         id. It is not sent later than in ``seconds``. Cancelling only ends the waiting."""

@@ -325,7 +325,7 @@ async def control(path, settings=None, client_tls=None, journal_seen=lambda jour
             diagnostics=diagnostics,
             vendors=vendors,
             signing=signing,
-            authorizer=TableAuthorizer(Reads(store, journal), lambda: datetime.now(UTC)),
+            authorizer=TableAuthorizer(Reads(store, journal), lambda: datetime.now(UTC), "Invalid"),
             clock=lambda: datetime.now(UTC),
             clock_watch=clock_watch,
             facts=ServerFacts(Reads(store, seen), Described("0.1.0", ("ocpp1.6",)), NOW, nodes),

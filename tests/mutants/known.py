@@ -44,6 +44,7 @@ KNOWN: dict[str, str] = {
     "gateway/session/requests.py::RequestHandler._look_up::constant::raise SessionOver('store-unavailable') from error::'store-unavailable' -> 'store-unavailablex'": "the reason is the context's; this one is read by no code",
     "gateway/session/requests.py::RequestHandler._look_up::sibling::if self._aside >= MAX_ASIDE:::MAX_ASIDE -> MAX_DECISIONS": "MAX_DECISIONS and MAX_ASIDE are both 4",
     "gateway/session/closing_pace.py::end_paced::boundary::while ended < len(ordered):::ended < len(ordered) -> ended <= len(ordered)": "a step more, in which there is none left to end",
+    "gateway/session/router.py::Arrival::constant::minimum_profile: int = 0::0 -> 1": "every listener lets in with profile 2 or 3",
     "gateway/session/router.py::Router.install::boundary::if present.epoch > session.epoch:::present.epoch > session.epoch -> present.epoch >= session.epoch": "no two sessions have one epoch",
     "gateway/session/session.py::Session.run::drop::self._tasks.cease()::- self._tasks.cease()": "what is started then finds the nursery closed, and is left out as well",
     "gateway/session/steering.py::SessionSteering._begin::operand::if self._reconciler is None and context.state.wanted and self._tasks.open:::self._reconciler is None and context.state.wanted and self._tasks.open -> self._reconciler is None and context.state.wanted": "what is started then finds the nursery closed, and is left out as well; the session is over, and commits nothing more",

@@ -369,7 +369,7 @@ async def test_a_number_that_was_never_given_out_is_reported(
     harness.add_charge_point()
     harness.add_tag("TAG")
     lookups = Lookups(
-        harness.reads, TableAuthorizer(harness.reads, virtual_clock), harness._number, unknown_number=note
+        harness.reads, TableAuthorizer(harness.reads, virtual_clock, "Invalid"), harness._number, unknown_number=note
     )
     async with harness.connected() as charger:
         await boot(charger)

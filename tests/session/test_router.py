@@ -122,6 +122,19 @@ async def test_an_unknown_charge_point_is_reported(harness: Harness, autojump_cl
     assert (offline.reason, offline.metadata) == (RefusalReason.CHARGE_POINT_OFFLINE, {"last_seen": "never"})
 
 
+async def test_what_others_ask_of_sessions_is_what_holds_now(harness: Harness, autojump_clock: MockClock) -> None:
+    """The registration by which sessions are counted, and the errors by which a charger says that it knows a command
+    not at all."""
+    harness.add_charge_point(registration=Registration.PENDING)
+    assert harness.router.unsupported_codes == {"NotImplemented", "NotSupported"}
+    async with harness.connected():
+        session = harness.router.session("CP1")
+        assert session is not None
+        before = session.registration
+        harness.router.registration_changed("CP1", Registration.ACCEPTED)
+        assert (before, session.registration) == (Registration.PENDING, Registration.ACCEPTED)
+
+
 async def test_an_offline_charge_point_was_last_seen_when_it_left(harness: Harness, autojump_clock: MockClock) -> None:
     """With the time last seen in the metadata (docs/outcomes.md)."""
     harness.add_charge_point()

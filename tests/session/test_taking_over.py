@@ -255,7 +255,7 @@ async def test_vendors_data_is_answered_if_its_service_does_so_in_time(
     harness: Harness, autojump_clock: MockClock, seconds: float, answered: bool
 ) -> None:
     """A task of its own waits for the service, and the newcomer for that, within the same second."""
-    authorizer = TableAuthorizer(harness.reads, virtual_clock)
+    authorizer = TableAuthorizer(harness.reads, virtual_clock, "Invalid")
     harness.lookups = Lookups(harness.reads, authorizer, harness._number, SlowService(seconds))
     async with harness.connected() as old:
         await boot(old)

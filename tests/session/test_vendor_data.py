@@ -67,7 +67,7 @@ def harness(tmp_path: Path, services: FakeServices) -> Iterator[Harness]:
     """One whose sessions know the service."""
     made = Harness(tmp_path, limits=SessionLimits(ready_after_silence=1e6))
     made.store.commit([CreateChargePoint("CP1", Registration.ACCEPTED, (), EPOCH)])
-    authorizer = TableAuthorizer(made.reads, virtual_clock)
+    authorizer = TableAuthorizer(made.reads, virtual_clock, "Invalid")
     made.lookups = Lookups(made.reads, authorizer, made._number, services)
     yield made
     made.store.close()

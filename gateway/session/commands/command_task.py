@@ -45,10 +45,10 @@ class CommandTask:
         record: CommandRecord,
         command: Command,
         deadline: float,
-        key_kind: CredentialKind = CredentialKind.IMPORTED,
-        operation_id: str = "",
+        key_kind: CredentialKind,
+        operation_id: str,
         *,
-        spares_transactions: bool = False,
+        spares_transactions: bool,
     ) -> None:
         self.record = record
         self.done = trio.Event()

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from attrs import evolve
 
 from gateway.domain.events import (
     ChargePointBooted,
@@ -15,7 +16,7 @@ from gateway.domain.events import (
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, Flag, Registration
 from gateway.domain.vendor_data import VendorAnswer, VendorDataStatus
 from gateway.ocpp.v16.profiles.core import MAX_CONNECTORS
-from tests.ocpp.v16.profiles.charger import HEARTBEAT, NOW, RETRY, at, charger, has
+from tests.ocpp.v16.profiles.charger import HEARTBEAT, NOW, RETRY, Books, Charger, at, charger, has
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 
@@ -166,6 +167,25 @@ def test_expiry_and_parent_are_answered_where_there_are_any():
         "expiryDate": "2024-05-02T10:00:00Z",
         "parentIdTag": "GROUP",
     }
+
+
+class NobodyKnows(Books):
+    """Books that have no answer about a tag."""
+
+    def fetch(self, charge_point, query):
+        return evolve(super().fetch(charge_point, query), authorization=None)
+
+
+def test_a_tag_about_which_there_is_no_answer_is_invalid():
+    """Wherever one is asked about, and by the word of the specification: a charger lets no vehicle charge by it."""
+    one = Charger(books=NobodyKnows())
+    one.books.add_tag("TAG")
+    assert one.call("Authorize", idTag="TAG") == {"idTagInfo": {"status": "Invalid"}}
+    start = {"connectorId": 1, "idTag": "TAG", "meterStart": 0, "timestamp": at()}
+    reply = one.call("StartTransaction", **start)
+    assert reply["idTagInfo"] == {"status": "Invalid"}
+    stop = {"transactionId": reply["transactionId"], "idTag": "TAG", "meterStop": 10, "timestamp": at(60)}
+    assert one.call("StopTransaction", **stop) == {"idTagInfo": {"status": "Invalid"}}
 
 
 def test_a_tag_that_is_charging_may_be_authorized():
