@@ -21,7 +21,7 @@ FIELDS: dict[str, dict[str, str]] = {
         r"charging_profile\.transaction_id": "--transaction",
         **CONNECTOR,
     },
-    "charge": {r"limit\.(value|unit)": "--amps or --watts"},
+    "charge": {r"limit\.(value|unit)": "--amps or --watts", r"limit\.number_phases": "--phases"},
     "local-list": {r"entries(\[\d+\])?(\.\w+)*": "TAG"},
     "trigger": CONNECTOR,
     "unlock": CONNECTOR,

@@ -79,24 +79,25 @@ async def test_nodes_call_each_other_and_ring(server, nursery):
 
 async def test_a_server_that_is_back_is_used_again(server, nursery):
     """Meanwhile nothing is sent, and nothing waits to be sent."""
-    client = NatsClient(NatsAddress((server.url,), token="", authority=None))
+    first, second = (NatsClient(NatsAddress((server.url,), token="", authority=None)) for _ in range(2))
 
     async def answer(message):
         return message
 
-    client.serve("gw.a", answer)
-    await nursery.start(client.run)
-    await until(lambda: client.connected)
+    second.serve("gw.a", answer)
+    await nursery.start(first.run)
+    await nursery.start(second.run)
+    await until(lambda: first.connected and second.connected)
     server.kill()
-    await until(lambda: not client.connected)
+    await until(lambda: not first.connected)
     with pytest.raises(BusDown):
-        await client.request("gw.a", b"", 1)
+        await first.request("gw.a", b"", 1)
     server.start()
-    await until(lambda: client.connected)
+    await until(lambda: first.connected and second.connected)
     with trio.fail_after(PATIENCE):
         while True:
             try:
-                assert await client.request("gw.a", b"x", 1) == b"x"
+                assert await first.request("gw.a", b"x", 1) == b"x"
                 break
             except (NoResponder, BusDown, trio.TooSlowError):  # not subscribed yet, or a busy machine
                 await trio.sleep(0.01)
