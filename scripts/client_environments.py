@@ -36,6 +36,11 @@ def environment(name: str) -> Path:
     return environments.environment(ENVIRONMENTS / name, ROOT / f"requirements-client-{name}.lock")
 
 
+def tests() -> list[Path]:
+    """The files of ``tests/client``, and of the helpers that they import."""
+    return [*sorted((ROOT / "tests" / "client").glob("*.py")), ROOT / "tests" / "support" / "syncing.py"]
+
+
 def test(python: Path, protobuf: str, wheel: Path) -> None:
     """Run both sets of tests with the wheel in an environment."""
     install(python, "--no-deps", "--reinstall", str(wheel))
@@ -43,10 +48,10 @@ def test(python: Path, protobuf: str, wheel: Path) -> None:
         folder = Path(name)
         (folder / "pytest.ini").write_text(SETTINGS, encoding="utf-8")
         shutil.copytree(CHECKS, folder, dirs_exist_ok=True)
-        copy = folder / "tests" / "client"
-        copy.mkdir(parents=True)
-        for path in (ROOT / "tests" / "client").glob("*.py"):
-            (copy / path.name).write_text(client_dist.renamed(path.read_text(encoding="utf-8")), encoding="utf-8")
+        for path in tests():
+            copy = folder / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(client_dist.renamed(path.read_text(encoding="utf-8")), encoding="utf-8")
         command = [str(python), "-I", "-c", "import sys, pytest; sys.path.insert(0, ''); sys.exit(pytest.main())"]
         print(f"protobuf {protobuf}:", flush=True)
         subprocess.run([*command, "--protobuf", protobuf], cwd=folder, check=True, timeout=TIMEOUT)

@@ -13,7 +13,7 @@ from gateway.api.methods import Repeatable
 from gateway.api.v1 import async_services, services
 from gateway.control.access import NEEDS, Open
 from gateway.domain.callers import Role
-from scripts import client_dist
+from scripts import client_dist, client_environments
 
 READS_OF_ADMINISTRATORS = {"ListCallers", "ListAudit"}
 """Methods that change nothing, and still need more than the role of readers."""
@@ -114,3 +114,17 @@ def test_reads_are_those_that_a_reader_may_do() -> None:
         assert {path for path, need in ours.items() if need in (Role.READ, Open.TO_CALLERS)} == {
             path for path in reads if path.rpartition("/")[2] not in READS_OF_ADMINISTRATORS
         }
+
+
+def test_its_tests_import_no_helper_that_is_left_behind() -> None:
+    """They run in an environment that has the wheel, and of this repository's tests what is copied beside it."""
+    copied = client_environments.tests()
+    names = {".".join(path.relative_to(client_environments.ROOT).with_suffix("").parts) for path in copied}
+    wanted = {
+        node.module
+        for path in copied
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("tests.")
+    }
+    assert wanted, "the rule has something to hold"
+    assert wanted - names == set()
