@@ -9,7 +9,6 @@ import pytest
 from tests.mutants.applying import import_with
 from tests.mutants.children import Report, reporter
 from tests.mutants.operators import find
-from tests.mutants.running import Profile
 
 
 class Telling:
@@ -36,6 +35,10 @@ def main(order_file: str) -> None:
     path = Path(order["root"]) / order["file"]
     mutant = next(each for each in find(path.read_text(), order["file"]) if each.identity == order["identity"])
     import_with(path, mutant)
+    if early := sorted(name for name in sys.modules if name.partition(".")[0] == "gateway"):
+        raise RuntimeError(f"imported without the fault: {early}")
+    from tests.mutants.running import Profile  # which imports the store
+
     report = reporter(order["pipe"])
     arguments = Path(order_file).with_suffix(".tests")
     arguments.write_text("\n".join(order["tests"]))

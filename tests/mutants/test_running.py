@@ -10,7 +10,7 @@ from types import FunctionType
 import pytest
 
 from tests.mutants import applying
-from tests.mutants.__main__ import ENOUGH, GATEWAY, report, share, stale
+from tests.mutants.__main__ import ENOUGH, GATEWAY, ROOT, report, share, stale
 from tests.mutants.covering import Coverage, Functions, Kept, Seen, Tracer
 from tests.mutants.known import KNOWN
 from tests.mutants.operators import Mutant, find
@@ -300,3 +300,10 @@ def test_what_is_changed_and_what_is_left_out_is_there() -> None:
     """A file that was renamed would be left alone, and its faults would not be missed."""
     assert all((GATEWAY.root / each).exists() for each in (*GATEWAY.targets, *GATEWAY.left_out))
     assert len(GATEWAY.files()) > 50
+
+
+def test_a_process_for_a_fault_at_import_has_imported_nothing_of_the_gateway_before() -> None:
+    """Or the fault would not be in what the tests run: those in the store's modules were none until this was held."""
+    code = "import sys, tests.mutants.imported; print([each for each in sys.modules if each.startswith('gateway')])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
