@@ -251,7 +251,11 @@
       history.replaceState({ place }, "");
     };
     // The row that is followed; on any other way out, the first that is on the screen.
-    $("results").addEventListener("click", (event) => note(event.target.closest("tbody tr:not(.room)"), true));
+    $("results").addEventListener("click", (event) => {
+      const row = event.target.closest("tbody tr:not(.room)");
+      if (row) clearTimeout(waiting); // a scroll just before would note another row while the next page is on its way
+      note(row, true);
+    });
     addEventListener("scroll", () => {
       clearTimeout(waiting);
       waiting = setTimeout(() => {
