@@ -109,11 +109,12 @@ class Asking:
         self.fake = fake
         self.files = files
 
-    def fields(self, command: str, *typed: str) -> list[dict[str, str]]:
+    def fields(self, command: str, *typed: str) -> list[tuple[str, dict[str, str]]]:
+        """The fields of each request, behind its method."""
         self.fake.requests.clear()
         with suppress(SystemExit):
             APP.main([*command.split(), *(each.format(**self.files) for text in typed for each in text.split())])
-        return [dict(leaves(request)) for _, request in self.fake.requests if isinstance(request, Message)]
+        return [(name, dict(leaves(each))) for name, each in self.fake.requests if isinstance(each, Message)]
 
     def filled(self, command: str, option: str, flag: bool) -> set[str] | None:
         """The fields that an option of a command fills; None: it asks for nothing."""
@@ -127,7 +128,10 @@ class Asking:
             found = self.fields(command, given, option, value)
             if found:
                 KNOWN[option] = value
-                pairs = zip(plain or [{}], found, strict=False)
+                # In the order of the plain ones: of two streams at once either may be the first.
+                methods = [method for method, _ in plain]
+                found.sort(key=lambda each: methods.index(each[0]) if each[0] in methods else len(methods))
+                pairs = zip([fields for _, fields in plain] or [{}], [fields for _, fields in found], strict=False)
                 return {name for a, b in pairs for name in a.keys() | b.keys() if a.get(name) != b.get(name)}
         return None
 
@@ -142,7 +146,7 @@ def test_a_refused_field_is_named_by_the_option_that_filled_it(fake, files, comm
     asking, parameters = Asking(fake, files), COMMANDS[command].params
     names = written(parameters)
     options = {max(each.opts, key=len): each for each in parameters if each.param_type_name != "argument"}
-    for option in options.keys() - {"--target", "--json"}:
+    for option in sorted(options.keys() - {"--target", "--json"}):
         filled = asking.filled(command, option, options[option].is_flag)
         assert (filled is None) == (f"{command} {option}" in NEITHER), option
         for field in (filled or set()) - NOT_TYPED:
