@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from gateway.domain.clock_offset import ClockOffset
+from gateway.domain.clock_offset import SAME, ClockOffset
 from gateway.domain.commands import ChargerError, CommandRecord, Refused, StatusAnswer
 from gateway.domain.records import TransactionRecord
 from gateway.domain.state import ChargePointState
@@ -17,16 +17,17 @@ MIN_OFFSET: Final = timedelta(seconds=30)
 of a clock that is right."""
 
 MIN_SAMPLES: Final = 2
-"""Messages that an offset has to rest on."""
+"""Messages that an offset has to rest on, with delays that are the same."""
 
 
 def trusted_offset(measured: ClockOffset) -> timedelta:
     """The offset of the charger's clock that its schedules are put by; zero where it is small, or rests on one message,
-    which may have waited, or is that of a clock that was never set."""
+    which may have waited, or be an error of its own, or is that of a clock that was never set."""
     offset = measured.offset
-    if offset is None or len(measured.samples) < MIN_SAMPLES or not MIN_OFFSET <= abs(offset) <= MAX_OFFSET:
+    if offset is None or not MIN_OFFSET <= abs(offset) <= MAX_OFFSET:
         return timedelta(0)
-    return offset
+    agreeing = [each for each in measured.samples if offset - each < SAME]
+    return offset if len(agreeing) >= MIN_SAMPLES else timedelta(0)
 
 
 def runs(transaction: TransactionRecord) -> bool:

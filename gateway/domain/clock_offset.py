@@ -6,7 +6,8 @@ smallest delay among the last few is the best, that is the largest offset.
 
 A message with a time of more than five minutes ago looks like one from a queue. It is taken for a slow clock's only if
 another one came a minute or more before it with the same delay: what a queue holds comes at once, with delays as far
-apart as its messages were.
+apart as its messages were. By the same sign a clock is seen that was set back, of which the largest offset would still
+be that of before.
 """
 
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ from gateway.domain.events import (
     TransactionStarted,
     TransactionStopped,
 )
-from gateway.domain.times import read_time
+from gateway.domain.times import LATE_AFTER, read_time
 from gateway.domain.values import Flag
 
 SAMPLES: Final = 5
@@ -62,9 +63,18 @@ class ClockOffset:
             if not self._repeats(sample, event.received_at):
                 return evolve(self, late=(sample, event.received_at))
             samples = tuple(each for each in samples if abs(each - sample) < SAME)  # of before the clock was changed
+        elif samples and self._was_set_back(sample, event.received_at):
+            samples = tuple(each for each in samples if each - sample <= LATE_AFTER)
         samples = (*samples, sample)[-SAMPLES:]
         late = (sample, event.received_at) if Flag.LATE in event.flags else None
         return ClockOffset(max(samples), event.received_at, samples, late)
+
+    def _was_set_back(self, sample: timedelta, received_at: datetime) -> bool:
+        """Return whether the last message, a minute or more ago, had the same offset, far below the largest."""
+        assert self.measured_at is not None, "there are samples"
+        if received_at - self.measured_at < SAME or abs(sample - self.samples[-1]) >= SAME:
+            return False
+        return max(self.samples) - sample > LATE_AFTER
 
     def _repeats(self, sample: timedelta, received_at: datetime) -> bool:
         """Return whether a message that came some time before had the same delay."""
@@ -75,8 +85,9 @@ class ClockOffset:
 
 
 def _said(event: NewEvent) -> datetime | None:
-    """The time that the charger's message has, also one that can't be right: it shows how far its clock is off."""
-    if event.reported_at is None and Flag.CLOCK_SUSPECT in event.flags:
+    """The time that the charger's message has, also one that can't be right: it shows how far its clock is off. Not one
+    without a zone: it may be local time of a clock that is right."""
+    if event.reported_at is None and Flag.CLOCK_SUSPECT in event.flags and Flag.TIME_ZONE_ASSUMED not in event.flags:
         return read_time(event.reported_raw).value
     return event.reported_at
 

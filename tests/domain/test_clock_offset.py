@@ -58,11 +58,30 @@ def test_a_clock_that_runs_ahead_or_was_never_set_is_measured() -> None:
 
 
 def test_only_the_last_messages_count() -> None:
-    """A clock that was set back shows after as many."""
-    said = [(n * MINUTE, HOUR if n == 0 else -SECOND) for n in range(SAMPLES + 1)]
-    assert measured(*said[:-1]).offset == HOUR
+    """Those before them say nothing any more."""
+    said = [(n * MINUTE, 4 * MINUTE if n == 0 else -SECOND) for n in range(SAMPLES + 1)]
+    assert measured(*said[:-1]).offset == 4 * MINUTE
     known = measured(*said)
     assert (known.offset, len(known.samples)) == (-SECOND, SAMPLES)
+
+
+def test_a_clock_that_was_set_back_shows_after_two_messages() -> None:
+    """A minute apart and of one offset, as a slow clock does; the larger ones are of before, or one that erred."""
+    ahead = [(n * MINUTE, 2 * HOUR) for n in range(5)]
+    known = measured(*ahead, (5 * MINUTE, -SECOND))
+    assert known.offset == 2 * HOUR
+    known = measured(*ahead, (5 * MINUTE, -SECOND), (6 * MINUTE, -2 * SECOND))
+    assert (known.offset, known.samples) == (-SECOND, (-SECOND, -2 * SECOND))
+    together = measured(*ahead, (5 * MINUTE, -SECOND), (5 * MINUTE + SECOND, -SECOND))
+    assert together.offset == 2 * HOUR, "a queue's messages come at once"
+
+
+def test_a_time_that_is_ahead_and_has_no_zone_measures_nothing() -> None:
+    """It may be the local time of a clock that is right."""
+    raw = (NOW + 2 * HOUR).replace(tzinfo=None).isoformat()
+    time = read_time(raw, NOW)
+    event = NewEvent(ConnectorStatusChanged(ONE, "Charging", "NoError"), NOW, time.trusted, raw, time.flags)
+    assert UNMEASURED.after(event) is UNMEASURED
 
 
 def test_messages_from_a_queue_measure_nothing() -> None:
