@@ -40,12 +40,15 @@ class PhaseCounts:
 def phases_for_amperes(
     state: ChargePointState, connector: ConnectorAddress, abilities: ChargingAbilities, now: datetime
 ) -> int | None:
-    """The number of phases by which a power has to be put in A where the limit names none: as measured, or three. None:
-    the charge point takes W, or it is not known what it takes."""
+    """The number of phases by which a power has to be put in A where the limit names none: as measured, or three where
+    no transaction runs. None: the charge point takes W, or what it takes, or its vehicle uses, is not known; a vehicle
+    that is paused shows no phase."""
     if not abilities.known or ChargingRateUnit.WATT in abilities.units:
         return None
     running = [each for each in state.open_transactions.values() if each.connector == connector]
-    return (_measured(state, running[0], now) if len(running) == 1 else None) or rates.PHASES[-1]
+    if not running:
+        return rates.PHASES[-1]
+    return _measured(state, running[0], now) if len(running) == 1 else None
 
 
 def _measured(state: ChargePointState, transaction: TransactionRecord, now: datetime) -> int | None:

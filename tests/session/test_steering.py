@@ -559,6 +559,13 @@ async def test_a_power_that_three_phases_can_not_be_offered_is_refused_or_a_paus
         await operator.wants(SetLimit(limit()))
         await trio.sleep(5 * MINUTE)
         assert charger.watts == pytest.approx(17.3 * 230)
+        await operator.wants(amperes(0))
+        await trio.sleep(5 * MINUTE)
+        assert charger.watts == 0.0
+        after_a_pause = await operator.asks(WantedRequest("again", ONE, SetLimit(limit()), pause_below_minimum=True))
+        assert isinstance(after_a_pause, ChangedWanted), "a pause shows no phase, and the vehicle is the same"
+        await trio.sleep(5 * MINUTE)
+        assert charger.watts == pytest.approx(17.3 * 230)
 
 
 async def test_a_limit_that_could_only_be_put_as_a_pause_says_so(
