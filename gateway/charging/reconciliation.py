@@ -186,7 +186,8 @@ def _applied(s: Situation) -> Step:
         if due <= s.now:
             return Look() if s.may_look and s.agrees is None else _send(s, purpose)
         return Wait(due if refresh_at is None else min(due, refresh_at))
-    if (by := _by_other_phases(s, purpose)) is not None and _due(s) <= s.now:
+    by, lowers = _by_other_phases(s, purpose)
+    if by is not None and (lowers or _due(s) <= s.now):  # more than is wanted is left alone for no bound of tries
         return _send(s, by, anew=True)
     seen = shown(s.wanted, steering, s.power, s.now, s.phases)
     if seen is SteeringState.INEFFECTIVE:
@@ -197,22 +198,23 @@ def _applied(s: Situation) -> Step:
     return _tidy(s, refresh_at)
 
 
-def _by_other_phases(s: Situation, purpose: ProfilePurpose) -> ProfilePurpose | None:
+def _by_other_phases(s: Situation, purpose: ProfilePurpose) -> tuple[ProfilePurpose | None, bool]:
     """The purpose by which the limit in force is to be put anew, since it was put for another number of phases than the
     running transaction uses. What was put for the transactions to come gives way to a TxProfile, where the charger has
-    room for both: no moment is without. None: it need not be."""
+    room for both: no moment is without. None: it need not be. And whether that lowers it: those are no more than the
+    raises between them, which are bounded."""
     limit, known = plans.in_force(s.wanted, s.now), s.installed.get(s.steering.profile_id or 0)
     if s.phases is None or limit is None or known is None or purpose is ProfilePurpose.CHARGE_POINT_MAX:
-        return None
+        return None, False
     unit = known.profile.schedule.rate_unit
     rate = rate_at(known.profile, s.now, s.offset)
-    if limit.unit is unit or rate is None or rate == rate_for(limit, unit, s.phases):
-        return None
+    if limit.unit is unit or rate is None or rate == (right := rate_for(limit, unit, s.phases)):
+        return None, False
     if purpose is ProfilePurpose.TX:
-        return purpose
+        return purpose, right < rate
     numbers = {*s.installed, *s.doubted, profile_id(s.wanted.connector, ProfilePurpose.TX)}
     has_room = s.abilities.max_profiles is None or len(numbers) <= s.abilities.max_profiles
-    return ProfilePurpose.TX if has_room and ProfilePurpose.TX in _purposes(s) else None
+    return (ProfilePurpose.TX if has_room and ProfilePurpose.TX in _purposes(s) else None), right < rate
 
 
 def _tidy(s: Situation, until: datetime | None) -> Step:

@@ -243,6 +243,9 @@ def test_only_a_clock_offset_that_rests_on_several_messages_counts() -> None:
     hour = timedelta(hours=1)
     assert trusted_offset(ClockOffset(hour, NOW, (hour, hour))) == hour
     assert trusted_offset(ClockOffset(hour, NOW, (hour,))) == timedelta(0)
+    year, second = timedelta(days=365), timedelta(seconds=1)
+    assert trusted_offset(ClockOffset(year, NOW, (-second, -second, -second, year))) == timedelta(0), "one of them errs"
+    assert trusted_offset(ClockOffset(hour, NOW, (-second, hour, hour - 5 * second))) == hour
     small = MIN_OFFSET - timedelta(seconds=1)
     assert trusted_offset(ClockOffset(small, NOW, (small, small))) == timedelta(0)
     unset = datetime(1, 1, 1, tzinfo=UTC) - NOW
@@ -457,7 +460,7 @@ def test_a_current_is_put_as_the_power_of_the_phases_that_are_used(phases: int |
 
 
 def test_a_limit_is_sent_again_for_another_number_of_phases() -> None:
-    """Once for each change, within the bound of tries; what needed no conversion is left alone."""
+    """Once for each change; a rise within the bound of tries; what needed no conversion is left alone."""
 
     def put(found: Situation) -> Situation:
         step = next_step(found)
@@ -473,7 +476,11 @@ def test_a_limit_is_sent_again_for_another_number_of_phases() -> None:
     assert limit_sent(next_step(more)) == 6
     assert isinstance(next_step(put(more)), Wait)
     tries = tuple(NOW - minutes(MAX_TRIES - n) for n in range(MAX_TRIES))
-    assert isinstance(next_step(evolve(more, steering=evolve(more.steering, tries=tries))), Wait)
+    fewer = evolve(put(more), phases=1)
+    assert limit_sent(next_step(fewer)) == 18
+    assert isinstance(next_step(evolve(fewer, steering=evolve(fewer.steering, tries=tries))), Wait)
+    beyond = next_step(evolve(more, steering=evolve(more.steering, tries=tries)))
+    assert limit_sent(beyond) == 6, "three phases of 18 A would be three times what is wanted"
     assert isinstance(next_step(evolve(held, phases=None)), Wait)
     plain = put(situation(transaction_id="tx_1", phases=1))
     assert isinstance(next_step(evolve(plain, phases=3)), Wait)
