@@ -14,6 +14,7 @@ import trio
 from gateway.charging import plans
 from gateway.charging.operation_checks import refusal, transaction_to_stop
 from gateway.charging.operations import Steered, Step, command, step
+from gateway.charging.outcomes import Reason
 from gateway.domain.codec import fingerprint
 from gateway.domain.command_states import ending_of
 from gateway.domain.commands import Command, RefusalReason, Refused, Unknown
@@ -215,9 +216,13 @@ class Operations:
         transaction = state.open_transactions.get(operation.record.transaction_id)
         if transaction is None:
             return False
-        wanted = (state.wanted.get(each) for each in (transaction.connector, WHOLE_CHARGE_POINT))
-        limits = (plans.in_force(each, now) for each in wanted if each is not None)
-        return any(limit is not None and limit.pause for limit in limits)
+        for place in (transaction.connector, WHOLE_CHARGE_POINT):
+            if (wanted := state.wanted.get(place)) is None:
+                continue
+            limit, steering = plans.in_force(wanted, now), state.steering.get(place)
+            if limit is not None and (limit.pause or (steering is not None and steering.reason == Reason.TOO_LITTLE)):
+                return True
+        return False
 
     async def _send(self, record: OperationRecord, sent: Command) -> None:
         """Send the operation's command, once: its request id is the operation's. Its outcome is an event."""
