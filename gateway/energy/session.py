@@ -88,6 +88,8 @@ def _begins(metering: Metering) -> list[RegisterSample]:
     with a time of later are of something else."""
     lowest: dict[str, RegisterSample] = {}
     for each in metering.begins:
+        if each.mwh == 0 and not metering.registers:
+            continue  # as likely a lie as a start of 0 (E15b), and nothing on the way would show it
         if each.timed and abs(each.at - metering.start.at) > SLACK:
             continue
         if each.place not in lowest or each.mwh < lowest[each.place].mwh:

@@ -77,6 +77,10 @@ VECTORS = {
         session(None, 6000, (10, 2000), begins=samples((0, 1500))), 4500, DELTAS, "start-missing"),
     "E14 the begin's sample alone": (
         session(None, 6000, begins=samples((0.5, 1500))), 4500, DELTAS, "start-missing"),
+    "E15b the begin's sample alone, of 0": (
+        session(None, 510_000, begins=samples((0, 0))), None, UNKNOWN, "start-missing"),
+    "E15 the begin's sample of 0 beside others": (
+        session(None, 6000, (10, 1000), begins=samples((0, 0))), 6000, DELTAS, "start-missing"),
     "E14 the begin's sample without a time": (
         session(None, 6000, (10, 2000), begins=samples((11, 1500), timed=False)), 4500, DELTAS, "start-missing"),
     "E14 of several samples of the begin the lowest": (
