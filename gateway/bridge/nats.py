@@ -64,7 +64,8 @@ class NatsClient:
         return self._connected
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Connect, again and again, until cancelled. Started before there is a server."""
+        """Connect, again and again, until cancelled. Started before there is a server. May be run again afterwards."""
+        self._ending, self._bridge = False, Bridge(max_calls=MAX_ANSWERING)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._until_cancelled)
             await self._bridge.run(self._main, task_status=task_status)
@@ -209,8 +210,9 @@ class NatsClient:
             self._changed.clear()
             for subject in self._subscribed.keys() - self._subjects.keys():
                 await self._subscribed.pop(subject).unsubscribe()
-            for subject in self._subjects.keys() - self._subscribed.keys():
-                self._subscribed[subject] = await client.subscribe(subject, cb=self._subjects[subject])
+            for subject, take in tuple(self._subjects.items()):  # Trio's side may withdraw one meanwhile
+                if subject not in self._subscribed:
+                    self._subscribed[subject] = await client.subscribe(subject, cb=take)
             await client.flush()
             if not self._ending:
                 await self._changed.wait()

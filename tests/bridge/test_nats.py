@@ -1,11 +1,13 @@
 """The client of NATS, with a real server: requests, bells, a server that goes and comes."""
 
 import asyncio
+import threading
 
 import pytest
 import trio
 from nats.errors import NoServersError
 
+from gateway.bridge import nats
 from gateway.bridge.bus import BusDown, NoResponder
 from gateway.bridge.nats import NatsClient
 from gateway.bridge.nats_connection import NatsAddress, NatsConnection
@@ -101,6 +103,69 @@ async def test_a_server_that_is_back_is_used_again(server, nursery):
                 break
             except (NoResponder, BusDown, trio.TooSlowError):  # not subscribed yet, or a busy machine
                 await trio.sleep(0.01)
+    nursery.cancel_scope.cancel()
+
+
+class FakeConnection:
+    """Connected at once. Each subscription takes until ``go`` is set, as one does while a server is slow to read."""
+
+    is_connected = True
+
+    def __init__(self):
+        self.subscribed, self.gone, self.go = [], [], threading.Event()
+
+    async def connect(self, **options):
+        pass
+
+    async def subscribe(self, subject, cb):
+        self.subscribed.append(subject)
+        while not self.go.is_set():  # noqa: ASYNC110 - Trio's side sets it
+            await asyncio.sleep(0.001)
+        return self.Subscription(self.gone, subject)
+
+    async def flush(self):
+        pass
+
+    async def leave(self):
+        pass
+
+    class Subscription:
+        def __init__(self, gone, subject):
+            self.gone, self.subject = gone, subject
+
+        async def unsubscribe(self):
+            self.gone.append(self.subject)
+
+
+async def test_a_subject_may_be_withdrawn_while_others_are_subscribed(monkeypatch, nursery):
+    """A watcher that leaves while a server comes back took the node's bus away for good."""
+    connection = FakeConnection()
+    monkeypatch.setattr(nats, "NatsConnection", lambda: connection)
+    client = NatsClient(NatsAddress(("nats://127.0.0.1:1",)))
+    for subject in ("gw.a", "gw.b", "gw.c"):
+        client.listen(subject, lambda: None)
+    await nursery.start(client.run)
+    await until(lambda: connection.subscribed)
+    for subject in ("gw.a", "gw.b", "gw.c"):
+        client.withdraw(subject)
+    client.listen("gw.d", lambda: None)
+    connection.go.set()
+    await until(lambda: "gw.d" in connection.subscribed and len(connection.gone) == len(connection.subscribed) - 1)
+    assert client.connected
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_failed_may_be_run_again(monkeypatch, nursery):
+    """As its supervisor does: a bug in it is no reason to be without a bus until the process ends."""
+    connection = FakeConnection()
+    made = iter([None, connection])
+    monkeypatch.setattr(nats, "NatsConnection", lambda: next(made))
+    client = NatsClient(NatsAddress(("nats://127.0.0.1:1",)))
+    with pytest.raises(BaseExceptionGroup):
+        await client.run()
+    assert not client.connected
+    await nursery.start(client.run)
+    await until(lambda: client.connected)
     nursery.cancel_scope.cancel()
 
 
