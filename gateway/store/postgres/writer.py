@@ -96,6 +96,7 @@ class Writer:
         """Begin a batch that concerns these charge points; nothing is sent yet, where all of them are remembered.
         ``again``: its fence failed. Raises ``Moved``."""
         self._next = 0
+        self.committed = []  # what a settlement recorded is not held until the next write
         self._asked = set(identities)
         self.books.begin()
         others = self._take_locks(needs, again) if self.lane.shared else None

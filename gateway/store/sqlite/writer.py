@@ -72,6 +72,7 @@ class Writer:
     # --- one transaction ---
 
     def begin(self) -> None:
+        self.committed = []  # what a settlement recorded is not held until the next write
         self.cx.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
