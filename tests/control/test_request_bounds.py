@@ -7,11 +7,12 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from gateway.api.v1 import charge_point_pb2, command_pb2, event_pb2
+from gateway.api.v1 import charge_point_pb2, command_pb2, event_pb2, fleet_pb2
 from gateway.client import problem_of
 from gateway.control.errors import Failure
 from gateway.control.http.messages import MAX_VALUES, from_json
 from gateway.control.services.deserialization import MAX_ELEMENTS, MAX_REQUEST_BYTES, too_many_elements
+from gateway.domain.fleet import MAX_ITEMS
 from tests.control.fakes import control
 
 EMPTY_ENTRY = b"\x2a\x00"
@@ -66,6 +67,17 @@ def test_elements_count_over_all_fields_and_levels() -> None:
     failure = too_many_elements(imported)
     assert failure is not None
     assert failure.violations[0].field.startswith("batch.charge_points[")
+
+
+def test_a_fleet_is_named_up_to_the_bound_of_a_job() -> None:
+    """As the contract says: a job may be for a hundred thousand charge points, which are names and no more."""
+    request = fleet_pb2.RotateAuthorizationKeysRequest()
+    request.selection.charge_points.extend(["CP1"] * MAX_ITEMS)
+    assert too_many_elements(request) is None
+    request.selection.charge_points.append("CP1")
+    failure = too_many_elements(request)
+    assert failure is not None
+    assert failure.violations[0].field == "selection.charge_points"
 
 
 async def test_a_request_of_millions_of_elements_is_refused_unchecked(tmp_path: Any) -> None:

@@ -84,6 +84,8 @@ class HttpConnection:
     _bodiless: bool = field(default=False, init=False)
     """Whether the request is a HEAD, whose answer has no body (RFC 9110 §9.3.2)."""
     _calling: bool = field(default=False, init=False)
+    _over: "asyncio.Task[None] | None" = field(default=None, init=False)
+    """Done when the connection is over; made when something waits for that."""
     served: bool = field(default=False, init=False)
     """Whether a request of this connection was answered."""
 
@@ -104,6 +106,8 @@ class HttpConnection:
         finally:
             self._give_back()
             self._writer.close()
+            if self._over is not None:
+                self._over.cancel()
 
     def close(self) -> None:
         """Take no more requests: end an idle connection now, another one after its answer."""
@@ -200,14 +204,20 @@ class HttpConnection:
         return event
 
     async def _gone(self) -> None:
-        """Return when the client has left. What it sends ahead of the answer is kept, but not without end."""
-        ahead = 0
+        """Return when the client has left. What it sends ahead of answers is kept, but not without end."""
+        ahead = len(self._state.trailing_data[0])  # of all requests that wait, not of each
         with suppress(OSError):
             while ahead < READ_BYTES and (data := await self._reader.read(READ_BYTES)):
                 self._state.receive_data(data)
                 ahead += len(data)
-            if ahead >= READ_BYTES:
-                await asyncio.shield(self._writer.wait_closed())  # its end is behind what is not read
+        if ahead >= READ_BYTES:
+            if self._over is None:  # one for the connection: each exchange may wait for it
+                self._over = asyncio.create_task(self._closed())
+            await asyncio.wait((self._over,))  # its end is behind what is not read
+
+    async def _closed(self) -> None:
+        with suppress(OSError):
+            await self._writer.wait_closed()
 
     def _give_back(self) -> None:
         self._budget.left += self._held

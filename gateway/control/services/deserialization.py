@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 
 from gateway.control.errors import Failure, Status, invalid
 from gateway.domain.commands import FieldViolation
+from gateway.domain.fleet import MAX_ITEMS
 
 MAX_REQUEST_BYTES: Final = 4 * 1024 * 1024
 """The largest request is a full local list: a thousand tags make a hundred kilobytes."""
@@ -25,6 +26,9 @@ MAX_ELEMENTS: Final = 32_768
 """Elements of all lists and maps of a request. Whatever checks them takes microseconds for each, in the one loop that
 serves all callers: two million empty entries of a local list, in 4 MiB, took it twelve seconds. A charger's local list
 has a few thousand at most."""
+
+OWN_BOUNDS: Final[Mapping[str, int]] = {"gateway.api.v1.ChargePointSelection.charge_points": MAX_ITEMS}
+"""Lists of which more may be there, as each of their elements is a name that is only looked up: by their fields."""
 
 SMALL_BYTES: Final = 16 * 1024
 """Requests up to here can't have that many: each element has two bytes at least."""
@@ -65,9 +69,12 @@ def too_many_elements(request: Message) -> Failure | None:
             name = f"{path}{field.name}"
             kind = field.message_type
             if field.is_repeated:
-                left -= len(value)
-                if left < 0:
-                    return invalid(FieldViolation(name, f"the request has more than {MAX_ELEMENTS:,} elements"))
+                bound = OWN_BOUNDS.get(field.full_name)
+                if bound is None:
+                    left -= len(value)
+                    bound = MAX_ELEMENTS
+                if left < 0 or len(value) > bound:
+                    return invalid(FieldViolation(name, f"the request has more than {bound:,} elements"))
                 if kind is not None and not kind.GetOptions().map_entry:
                     inside += [(f"{name}[{index}].", each) for index, each in enumerate(value)]
             elif kind is not None:
