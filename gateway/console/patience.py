@@ -12,6 +12,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 REQUEST_SECONDS: Final = 20.0
 """From the connect, or a request's first byte, to the end of the request: a form has 64 kB."""
 
+WRITE_SECONDS: Final = 30.0
+"""For taking some of an answer, as over HTTP/JSON: a page that sleeps comes back by itself."""
+
 ROOM: Final = 20
 """Connections below uvicorn's limit: from there on the one that has waited longest goes when another comes."""
 
@@ -21,6 +24,7 @@ class BrowserConnection(H11Protocol):
 
     _since = 0.0
     _timer: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As uvicorn's; where many are open, the connection that has kept waiting longest is closed."""
@@ -29,7 +33,7 @@ class BrowserConnection(H11Protocol):
             others: Any = self.connections - {self}
             waiting = [each for each in others if each.waits]
             if waiting:
-                min(waiting, key=lambda each: each._since).transport.close()
+                min(waiting, key=lambda each: each._since).transport.abort()
         self._look()
 
     def data_received(self, data: bytes) -> None:
@@ -41,6 +45,23 @@ class BrowserConnection(H11Protocol):
         """As uvicorn's."""
         super().connection_lost(exc)
         self._stop()
+        self._taken()
+
+    def pause_writing(self) -> None:
+        """As uvicorn's; a client that takes nothing of its answer is waited for so long."""
+        super().pause_writing()
+        self._taken()
+        self._stuck = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """As uvicorn's."""
+        super().resume_writing()
+        self._taken()
+
+    def _taken(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     @property
     def waits(self) -> bool:
@@ -66,4 +87,4 @@ class BrowserConnection(H11Protocol):
     def _end(self) -> None:
         self._timer = None
         if self.waits:
-            self.transport.close()
+            self.transport.abort()  # closing would wait for a client that does not read

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
+from time import monotonic, sleep
 
 import pytest
+import uvicorn
 
 from gateway.console import patience, server
 from gateway.console.server import server_on
@@ -20,7 +22,14 @@ FORM = b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/
 
 @contextmanager
 def console() -> Iterator[int]:
-    """A console on a port that is free, whose gateway is not there: its sign-in needs none."""
+    """A console on a port that is free."""
+    with serving() as (port, _):
+        yield port
+
+
+@contextmanager
+def serving() -> Iterator[tuple[int, uvicorn.Server]]:
+    """A console, and its server. Its gateway is not there: its sign-in needs none."""
     ready = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
@@ -29,7 +38,7 @@ def console() -> Iterator[int]:
         thread.start()
         try:
             assert ready.wait(SECONDS)
-            yield port
+            yield port, running
         finally:
             running.should_exit = True
             thread.join(SECONDS)
@@ -83,6 +92,21 @@ def test_a_request_that_does_not_come_ends_its_connection(
             assert ended(connection)
         assert status(port) == 200
     assert capfd.readouterr().err == ""
+
+
+def test_a_client_that_takes_no_answer_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has asked, and so keeps nothing waiting but its answer: its place is free again after a while."""
+    monkeypatch.setattr(patience, "WRITE_SECONDS", 0.1)
+    with serving() as (port, running), socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", port))
+        deaf.sendall(b"GET /static/uplot.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 400)
+        was_there, deadline = False, monotonic() + SECONDS
+        while not was_there or running.server_state.connections:
+            was_there = was_there or bool(running.server_state.connections)
+            assert monotonic() < deadline, "its connection is kept"
+            sleep(0.001)
+        assert status(port) == 200
 
 
 def test_requests_that_are_none_leave_no_lines_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
