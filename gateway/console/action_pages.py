@@ -13,7 +13,7 @@ from gateway.api.v1 import charge_point_pb2, transaction_pb2
 from gateway.client import new_request_id, problem_of
 from gateway.console.action_table import ACTIONS, COMMAND, OPERATION, Action
 from gateway.console.calls import COMMAND_SECONDS
-from gateway.console.form_fields import FieldError, number, text
+from gateway.console.form_fields import FieldError, text, whole
 from gateway.console.visits import STATUSES, Visit
 
 AT_ONCE_SECONDS: Final = 1.0
@@ -36,7 +36,7 @@ async def form(visit: Visit) -> Response:
 
 async def missing(visit: Visit) -> Response:
     """A page for an address that there is not."""
-    return visit.page("problem.html", 404, title="There is no such page", problem=None, away=False)
+    return visit.page("problem.html", 404, title="There is no such page", problem=None, away=False, in_doubt=False)
 
 
 async def _form(
@@ -62,8 +62,14 @@ async def _form(
         values=values,
         wrong=wrong or {},
         refusal=refusal,
-        request_id=values.get("request_id") or new_request_id(),
+        request_id=_request_id(values, refusal),
     )
+
+
+def _request_id(values: Mapping[str, str], refusal: Any) -> str:
+    """The form's own, by which a second click is the same request; another one where it belongs to another request."""
+    used_up = refusal is not None and refusal.reason == "REQUEST_ID_REUSED"
+    return new_request_id() if used_up else values.get("request_id") or new_request_id()
 
 
 async def act(visit: Visit) -> Response:
@@ -143,7 +149,7 @@ async def close(visit: Visit) -> Response:
             transaction_id=visit.path("transaction_id"), reason=text(visit.form, "reason", 200)
         )
         if visit.form.get("meter", "").strip():
-            request.meter_stop_watt_hours = int(number(visit.form, "meter", 0, 2**53))
+            request.meter_stop_watt_hours = whole(visit.form, "meter", 0, 2**53)
         request.insist = "insist" in visit.form
     except FieldError as error:
         return await _close_form(visit, {error.field: error.reason})
@@ -162,7 +168,7 @@ async def attribute(visit: Visit) -> Response:
     request = transaction_pb2.AttributeOrphanRequest(
         orphan_event_id=visit.form.get("orphan", ""),
         transaction_id=visit.form.get("transaction_id", "").strip(),
-        reason=visit.form.get("reason", "").strip()[:200],
+        reason=visit.form.get("reason", "").strip(),
         request_id=visit.form.get("request_id") or new_request_id(),
     )
     await visit.call(visit.gateway.transactions.AttributeOrphan, request)

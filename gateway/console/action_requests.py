@@ -5,7 +5,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from gateway.api.v1 import command_pb2, common_pb2, operation_pb2, steering_pb2
-from gateway.console.form_fields import FieldError, address, moment_of, number, text, when, whole_or_one
+from gateway.console.form_fields import (
+    FieldError,
+    address,
+    decimal,
+    moment_of,
+    number,
+    optional_text,
+    text,
+    when,
+    whole,
+    whole_or_one,
+)
+
+MAX_WHY: Final = 200
+"""Characters of the words for those who read the history, as the gateway takes them."""
+
+MAX_VALUE: Final = 500
+"""Characters of a configuration key's value, as OCPP has it."""
 
 
 def _limited(request: Any, form: Mapping[str, str]) -> Any:
@@ -40,7 +57,7 @@ def limit(point: str, request_id: str, form: Mapping[str, str]) -> Any:
     unit = common_pb2.CHARGING_RATE_UNIT_AMPERES if amperes else common_pb2.CHARGING_RATE_UNIT_WATTS
     limit = steering_pb2.RateLimit(value=number(form, "value", 0, 1_000_000), unit=unit)
     if form.get("phases", "").strip():
-        limit.number_phases = int(number(form, "phases", 1, 3))
+        limit.number_phases = whole(form, "phases", 1, 3)
     request = operation_pb2.LimitChargingRequest(charge_point=point, request_id=request_id, limit=limit)
     return _limited(request, form)
 
@@ -62,25 +79,32 @@ def plan(point: str, request_id: str, form: Mapping[str, str]) -> Any:
     plan = steering_pb2.Plan()
     for place, line in enumerate(lines, 1):
         try:
-            at = moment_of(line[0])
-            amperes = None if line[1:] in ([], ["end"], ["none"]) else float(line[1])
-        except (ValueError, IndexError):
+            at, *rest = line
+            amperes = None if rest in ([], ["end"], ["none"]) else decimal(" ".join(rest))
+            begins = moment_of(at)
+        except ValueError:
             raise FieldError("steps", f"line {place} is not a time and a number of amperes") from None
         if place == len(lines):
-            plan.end_time.FromDatetime(at)
+            if amperes is not None:
+                raise FieldError("steps", "the last line has to be the end of the plan: a time alone")
+            plan.end_time.FromDatetime(begins)
             break
         step = plan.steps.add()
-        step.start_time.FromDatetime(at)
+        step.start_time.FromDatetime(begins)
         if amperes is not None:
             step.limit.value, step.limit.unit = amperes, common_pb2.CHARGING_RATE_UNIT_AMPERES
     return steering_pb2.SetPlanRequest(
-        charge_point=point, request_id=request_id, connector=address(form), plan=plan, why=form.get("why", "")[:200]
+        charge_point=point,
+        request_id=request_id,
+        connector=address(form),
+        plan=plan,
+        why=optional_text(form, "why", MAX_WHY),
     )
 
 
 def clear_plan(point: str, request_id: str, form: Mapping[str, str]) -> Any:
     return steering_pb2.ClearPlanRequest(
-        charge_point=point, request_id=request_id, connector=address(form), why=form.get("why", "")[:200]
+        charge_point=point, request_id=request_id, connector=address(form), why=optional_text(form, "why", MAX_WHY)
     )
 
 
@@ -120,8 +144,11 @@ def availability(point: str, request_id: str, form: Mapping[str, str]) -> Any:
 
 
 def configure(point: str, request_id: str, form: Mapping[str, str]) -> Any:
+    value = form.get("value", "")  # as it is: a charger may want its spaces
+    if len(value) > MAX_VALUE:
+        raise FieldError("value", f"has more than {MAX_VALUE} characters")
     return command_pb2.ChangeConfigurationRequest(
-        charge_point=point, request_id=request_id, key=text(form, "key", 50), value=form.get("value", "")[:500]
+        charge_point=point, request_id=request_id, key=text(form, "key", 50), value=value
     )
 
 

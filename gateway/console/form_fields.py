@@ -1,7 +1,9 @@
 """Fields of forms, and how their values are read: each has its value, or the reason why it can't be."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 from attrs import frozen
 
@@ -30,22 +32,47 @@ class Field:
     hint: str = ""
 
 
+NUMBER: Final = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+"""A number as a person or a browser writes it. Python reads more than that as one: 1_6, and digits of any script."""
+
+
+def decimal(text: str) -> float:
+    """A number; a comma is as good as a dot. Raises ValueError."""
+    if NUMBER.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not a number")
+    return float(text.replace(",", "."))
+
+
 def number(form: Mapping[str, str], name: str, low: float, high: float) -> float:
     """A number of a form. Raises FieldError."""
     try:
-        value = float(form.get(name, "").strip().replace(",", "."))
+        value = decimal(form.get(name, "").strip())
     except ValueError:
         raise FieldError(name, "is not a number") from None
     if not low <= value <= high:
-        raise FieldError(name, f"must be {low:g} to {high:g}")
+        raise FieldError(name, f"must be {low:,.0f} to {high:,.0f}")
     return value
+
+
+def whole(form: Mapping[str, str], name: str, low: int, high: int) -> int:
+    """A whole number of a form: what comes after a point is never left out. Raises FieldError."""
+    value = number(form, name, low, high)
+    if not value.is_integer():
+        raise FieldError(name, "must be a whole number")
+    return int(value)
 
 
 def text(form: Mapping[str, str], name: str, most: int = 500) -> str:
     """A text of a form that has to be there. Raises FieldError."""
-    value = form.get(name, "").strip()
+    value = optional_text(form, name, most)
     if not value:
         raise FieldError(name, "must be filled in")
+    return value
+
+
+def optional_text(form: Mapping[str, str], name: str, most: int) -> str:
+    """A text of a form, whole or not at all; empty: it is left out. Raises FieldError."""
+    value = form.get(name, "").strip()
     if len(value) > most:
         raise FieldError(name, f"has more than {most} characters")
     return value
@@ -53,7 +80,7 @@ def text(form: Mapping[str, str], name: str, most: int = 500) -> str:
 
 def address(form: Mapping[str, str]) -> common_pb2.ConnectorAddress:
     """The connector that a form names. Raises FieldError."""
-    return common_pb2.ConnectorAddress(evse=int(number(form, "connector", 1, 255)), connector=1)
+    return common_pb2.ConnectorAddress(evse=whole(form, "connector", 1, 255), connector=1)
 
 
 def whole_or_one(form: Mapping[str, str]) -> common_pb2.ConnectorAddress:
@@ -75,4 +102,7 @@ def when(form: Mapping[str, str], name: str) -> datetime | None:
 def moment_of(value: str) -> datetime:
     """A time of ISO 8601; in UTC unless it has an offset of its own. Raises ValueError."""
     at = datetime.fromisoformat(value)
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{value!r} is in no year that there is in UTC") from None

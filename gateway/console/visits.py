@@ -33,7 +33,7 @@ from gateway.console.action_table import ACTIONS
 from gateway.console.calls import Gateway, Person
 from gateway.console.cookies import NAME, Cookies, SignedIn
 from gateway.console.settings import ConsoleSettings
-from gateway.console.words import limit_text
+from gateway.console.words import limit_text, may_be_done
 
 HERE: Final = Path(__file__).parent
 
@@ -160,6 +160,7 @@ def environment() -> Environment:
         moment=figures.moment,
         quote=lambda text: quote(text, ""),
         limit_text=limit_text,
+        may_be_done=may_be_done,
         actions=ACTIONS,
         enum=ENUMS,
     )
@@ -245,8 +246,11 @@ def failed(visit: Visit, error: grpc.aio.AioRpcError) -> Response:
     problem = problem_of(error)
     status = STATUSES.get(problem.code, HTTPStatus.BAD_GATEWAY)
     away = problem.code is grpc.StatusCode.UNAVAILABLE and not problem.reason
+    in_doubt = visit.request.method == "POST" and may_be_done(problem)
     title = "The gateway can't be reached" if away else TITLES.get(status, "The gateway refused it")
-    return visit.page("problem.html", status, title=title, problem=problem, away=away)
+    if in_doubt:
+        title = "It is not known whether it was done"
+    return visit.page("problem.html", status, title=title, problem=problem, away=away, in_doubt=in_doubt)
 
 
 TITLES: Final = {

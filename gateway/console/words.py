@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
+import grpc
 from attrs import frozen
 
 from gateway.api.v1 import charge_point_pb2, common_pb2, operation_pb2, reading_pb2, steering_pb2, transaction_pb2
+from gateway.client import Problem
 from gateway.console.figures import connector_name, energy, moment, power, span, word
 
 STATES: Final = {
@@ -144,6 +146,13 @@ def _limit(steered: Iterable[steering_pb2.SteeredConnector], shown: charge_point
             state = STEERING.get(each.steering.state, "is wanted")
             return f"{origin}, {limit_text(each.present_limit)}, {state}"
     return ""
+
+
+def may_be_done(problem: Problem) -> bool:
+    """Return true if what was asked for may have been done although an error came: the gateway says so, or it was not
+    the gateway that answered."""
+    never = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    return problem.reason == "OUTCOME_UNKNOWN" or (not problem.reason and problem.code not in never)
 
 
 def operation_text(operation: operation_pb2.Operation) -> str:
