@@ -89,15 +89,24 @@ class Guard:
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
         # A name of another's that leads here (DNS rebinding) would let that site's scripts read pages.
-        if not self._secure and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if not self._secure and not is_loopback(_place(f"//{host}")[1]):
             return PlainTextResponse(UNENCRYPTED_HOSTS, HTTPStatus.MISDIRECTED_REQUEST)
         if request.method in ("GET", "HEAD"):
             return None
         origin = request.headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc != host
+        foreign = origin is not None and _place(origin)[0] != host
         if foreign or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return PlainTextResponse("this was asked for by another site\n", HTTPStatus.FORBIDDEN)
         return None
+
+
+def _place(address: str) -> tuple[str, str]:
+    """The host of an address, with its port and without; empty: it is none."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "", ""
+    return parts.netloc, parts.hostname or ""
 
 
 async def sign_in_page(request: Request) -> Response:

@@ -91,7 +91,7 @@ async def _running(visit: Visit, transaction: Any) -> dict[str, Any]:
     asked = transaction_pb2.GetTransactionRequest(transaction_id=transaction.transaction_id)
     whole = await visit.person.maybe(visit.gateway.transactions.GetTransaction, asked)
     session = transaction if whole is None else whole.transaction
-    return {"transaction": session, "cost": await costs(visit, transaction.transaction_id)}
+    return {"transaction": session, "bill": await costs(visit, transaction.transaction_id)}
 
 
 async def _history(visit: Visit, identity: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -22,6 +23,15 @@ MORE_SIZE: Final = 250
 
 TAG_TRANSACTIONS: Final = 50
 """Newest sessions of a tag that are looked at for the charge points that it was used at."""
+
+MAX_FILTER: Final = 2_000
+"""Characters of a filter, as the gateway takes them."""
+
+MAX_IDENTITIES: Final = 30
+"""Of a filter, which takes 50 comparisons."""
+
+LABEL_KEY: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?", re.ASCII)
+"""The key of a label, as the gateway takes it."""
 
 LAST: Final = "\U0010ffff"
 """Comes after every other character: the end of a prefix's range."""
@@ -134,9 +144,18 @@ async def _filter(visit: Visit, searched: str) -> str:
         page_size=TAG_TRANSACTIONS, id_tag=searched[:36], view=transaction_pb2.TRANSACTION_VIEW_BASIC
     )
     at = await visit.person.maybe(visit.gateway.transactions.ListTransactions, used)
-    # A filter takes 50 comparisons.
-    identities = sorted({each.charge_point for each in at.transactions} if at is not None else ())[:30]
-    return " OR ".join([*parts, *(f"identity = {quoted(each)}" for each in identities)])
+    return any_of(parts, sorted({each.charge_point for each in at.transactions} if at is not None else ()))
+
+
+def any_of(parts: list[str], identities: list[str]) -> str:
+    """A filter of any of the parts and, as far as a filter takes them, of the identities."""
+    found = " OR ".join(parts)
+    for each in identities[:MAX_IDENTITIES]:
+        longer = f"{found} OR identity = {quoted(each)}"
+        if len(longer) > MAX_FILTER:
+            break
+        found = longer
+    return found
 
 
 def quoted(text: str) -> str:
@@ -147,4 +166,4 @@ def quoted(text: str) -> str:
 
 def is_label_key(key: str) -> bool:
     """Return true for what a filter can name as a label."""
-    return bool(key) and len(key) <= 63 and all(each.isascii() and (each.isalnum() or each in "._-/") for each in key)
+    return LABEL_KEY.fullmatch(key) is not None

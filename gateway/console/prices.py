@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.api.v1.energy_pb2 import DailyPrice, PriceSchedule
 
@@ -14,8 +14,26 @@ MAX_STEPS: Final = 7 * 96
 """A week of steps: a longer session has its curve without prices."""
 
 
+def zone_of(schedule: PriceSchedule | None) -> str:
+    """The time zone of a schedule; empty: UTC, or there is no such zone."""
+    if schedule is None or not schedule.time_zone:
+        return ""
+    try:
+        return ZoneInfo(schedule.time_zone).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ""
+
+
 def price_steps(schedule: PriceSchedule, begin: datetime, end: datetime) -> list[tuple[datetime, float]]:
-    """The prices between two times, each from when it holds; empty: too long, or the schedule says nothing of it."""
+    """The prices between two times, each from when it holds; empty: too long, or the schedule says nothing of it, or
+    can't be used, which the gateway says in words where a cost is asked for."""
+    try:
+        return _steps(schedule, begin, end)
+    except (ZoneInfoNotFoundError, ValueError, ArithmeticError, OSError):
+        return []
+
+
+def _steps(schedule: PriceSchedule, begin: datetime, end: datetime) -> list[tuple[datetime, float]]:
     found: list[tuple[datetime, float]] = []
     for at in _times(begin.replace(minute=begin.minute // 15 * 15, second=0, microsecond=0), end):
         price = price_at(schedule, at)

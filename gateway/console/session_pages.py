@@ -9,6 +9,7 @@ from starlette.responses import Response
 from gateway.api.v1 import common_pb2, energy_pb2, transaction_pb2
 from gateway.console.costs import costs
 from gateway.console.curves import power_curve
+from gateway.console.prices import zone_of
 from gateway.console.visits import Visit
 from gateway.console.words import BASES, DOUBTS
 
@@ -44,6 +45,7 @@ async def sessions(visit: Visit) -> Response:
         transactions=found.transactions,
         next_page=found.next_page_token,
         orphans=() if lost is None else lost.orphans,
+        more_orphans=lost is not None and bool(lost.next_page_token),
         states=STATES,
         state=state,
         charge_point=visit.query("charge_point"),
@@ -57,9 +59,9 @@ async def session(visit: Visit) -> Response:
     gateway = visit.gateway
     request = transaction_pb2.GetTransactionRequest(transaction_id=identity)
     found = (await visit.call(gateway.transactions.GetTransaction, request)).transaction
-    zone = visit.console.settings.prices.time_zone if visit.console.settings.prices is not None else ""
+    zone = zone_of(visit.console.settings.prices)
     halves = energy_pb2.ListTransactionEnergyRequest(transaction_id=identity, page_size=HALF_HOURS, time_zone=zone)
-    energy, cost, curve = await asyncio.gather(
+    energy, bill, curve = await asyncio.gather(
         visit.person.maybe(gateway.energy.ListTransactionEnergy, halves),
         costs(visit, identity),
         power_curve(visit, found),
@@ -69,7 +71,8 @@ async def session(visit: Visit) -> Response:
         "session.html",
         session=found,
         energy=energy,
-        cost=cost,
+        cost=bill.cost,
+        no_cost=bill.missing,
         zone=zone or "UTC",
         doubts=[
             DOUBTS.get(each, "A doubt that this console can't name.")

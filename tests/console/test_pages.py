@@ -7,10 +7,12 @@ import pytest
 
 from gateway.api.v1 import transaction_pb2
 from gateway.api.v1.charge_point_pb2 import ChargePoint, QuirkProfile, UpdateChargePointRequest
-from gateway.api.v1.event_pb2 import WatchEventsRequest, WatchStart
+from gateway.api.v1.energy_pb2 import PriceSchedule
+from gateway.api.v1.event_pb2 import Event, WatchEventsRequest, WatchStart
 from gateway.cli.demo.environment import free_ports
 from gateway.console import fleet_pages
 from gateway.console.settings import ConsoleSettings
+from tests.cli.fakes import FakeGateway, serving
 from tests.console.conftest import NAMES, Stage
 from tests.console.visitor import Visitor, console
 
@@ -249,3 +251,42 @@ def test_a_console_without_a_gateway_says_that(visitor: Visitor) -> None:
         page = made().get("/")
         assert page.status == 503
         assert "be reached" in page.words
+
+
+PAST = PriceSchedule(currency="GBP")
+PAST.periods.add(start_time={"seconds": 1}, end_time={"seconds": 2}, price_per_kwh="0.1")
+
+
+@pytest.mark.parametrize(
+    ("prices", "why"),
+    [
+        (PAST, "periods[0].end_time: ends at"),
+        (PriceSchedule(currency="GBP", time_zone="Nowhere/Nothing"), "time_zone: "),
+        (PriceSchedule(), "currency"),
+    ],
+    ids=["of another time", "of no zone", "empty"],
+)
+def test_prices_that_say_nothing_of_a_session_take_away_its_cost_alone(
+    stage: Stage, charging: str, prices: PriceSchedule, why: str
+) -> None:
+    """The gateway's word on it is shown, and all else that support needs."""
+    with console(ConsoleSettings(stage.target, prices=prices)) as made:
+        visitor = made()
+        for place, part in (("/charge-points/HOME-2", "Last messages"), (f"/sessions/{charging}", "By half-hour")):
+            page = visitor.get(place)
+            assert page.status == 200, page.words
+            assert part in page.words
+            assert f"No cost: price_schedule.{why}" in page.words, page.words
+            assert "GBP so far" not in page.words
+            assert "Bill" not in page.words
+
+
+def test_stops_that_a_page_has_no_room_for_are_spoken_of() -> None:
+    """Those that are shown are not taken for all."""
+    orphan = Event(event_id="e1", charge_point="CP1", type="transaction.orphaned")
+    orphan.transaction_orphaned.why = "no-such-transaction"
+    with serving(FakeGateway()) as fake, console(ConsoleSettings(fake.target)) as made:
+        for token in ("", "more"):
+            found = transaction_pb2.ListOrphansResponse(orphans=[orphan], next_page_token=token)
+            fake.answers["ListOrphans"] = found
+            assert ("and more:" in made().get("/sessions").words) is bool(token)

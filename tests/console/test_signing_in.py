@@ -296,6 +296,7 @@ def test_a_form_of_another_site_changes_nothing(visitor: Visitor) -> None:
     form = {"form_token": token, "request_id": "csrf", "message": "TRIGGERED_MESSAGE_HEARTBEAT"}
     assert visitor.post(place, form, origin="http://evil.example").status == 403
     assert visitor.post(place, form, origin="null").status == 403
+    assert visitor.post(place, form, origin="http://[").status == 403
     assert visitor.post(place, form, sec_fetch_site="cross-site").status == 403
     assert visitor.post(place, form | {"form_token": "0" * 64}).status == 403
     assert visitor.post("/sign-out", {}).status == 403

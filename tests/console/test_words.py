@@ -196,7 +196,7 @@ def test_a_minute_that_is_missing_is_a_gap() -> None:
 
 def test_what_is_searched_is_a_text_and_no_filter() -> None:
     assert quoted('a"b\\c\n') == '"a\\"b\\\\c"'
-    assert [key for key in ("site", "a/b-c_d.e", "ü", "", "a b", "x" * 64) if is_label_key(key)] == [
+    assert [key for key in ("site", "a/b-c_d.e", "ü", "", "a b", "x" * 64, "-a", "a.") if is_label_key(key)] == [
         "site",
         "a/b-c_d.e",
     ]

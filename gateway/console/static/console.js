@@ -87,6 +87,8 @@
     live.dataset.kind = kind;
   }
 
+  const ENDED = { UNAUTHENTICATED: "signed out", PERMISSION_DENIED: "not allowed", NOT_FOUND: "gone" };
+
   function listen(address) {
     const source = new EventSource(address);
     let over = false;
@@ -97,7 +99,11 @@
       for (const [id, html] of Object.entries(JSON.parse(event.data))) replace($(id), html);
     });
     source.addEventListener("points", (event) => addPoints(JSON.parse(event.data)));
-    source.addEventListener("lost", () => say("gateway lost", "warn"));
+    source.addEventListener("lost", (event) => {
+      const ended = ENDED[JSON.parse(event.data).code];
+      if (ended) { over = true; source.close(); } // to ask again would be refused again
+      say(ended ?? "gateway lost", "warn");
+    });
     source.addEventListener("end", () => { over = true; source.close(); $("live").hidden = true; });
     addEventListener("pagehide", () => source.close());
   }

@@ -120,6 +120,18 @@ assert.ok(resumed.length > 0, "the browser went on without its place");
 cutting = false;
 await inBothThemes("a charge point", "charge-point");
 
+step("a stream that the gateway refuses for good is not asked for again and again");
+let asks = 0;
+await page.route("**/charge-points/HOME-2/live", (route) => {
+  asks++;
+  return route.fulfill({ contentType: "text/event-stream", body: 'retry: 10\n\nevent: lost\ndata: {"code":"NOT_FOUND"}\n\n' });
+});
+await page.goto(`${home}charge-points/HOME-2`);
+await page.locator("#live", { hasText: "gone" }).waitFor();
+await page.waitForTimeout(500);
+assert.equal(asks, 1);
+await page.unroute("**/charge-points/HOME-2/live");
+
 step("sessions, with half-hours, cost and doubts");
 await page.getByRole("link", { name: "Sessions", exact: true }).click();
 await accessible("sessions");
