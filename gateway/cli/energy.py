@@ -7,8 +7,8 @@ from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
-from google.protobuf.json_format import Parse, ParseError
 
+from gateway.api import strict_json
 from gateway.api.v1.common_pb2 import EnergyBasis, EnergyDoubt, EnergyState, Provenance
 from gateway.api.v1.completion_pb2 import CompletionState
 from gateway.api.v1.energy_pb2 import (
@@ -167,8 +167,8 @@ def schedule_of(data: bytes) -> PriceSchedule:
     if len(data) > MAX_FILE_BYTES:
         fail(f"the price schedule has more than {MAX_FILE_BYTES} bytes")
     try:
-        return Parse(data, PriceSchedule())
-    except (ParseError, UnicodeDecodeError) as error:
+        return strict_json.from_text(data, PriceSchedule())
+    except ValueError as error:
         fail(f"the price schedule can't be read: {error}")
 
 

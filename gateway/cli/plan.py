@@ -3,14 +3,13 @@
 A plan is given as the JSON form of the interface's Plan, as `gateway plan show --json` prints it.
 """
 
-import json as json_
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from google.protobuf.json_format import ParseDict, ParseError
 
+from gateway.api import strict_json
 from gateway.api.v1 import common_pb2 as common
 from gateway.api.v1 import steering_pb2 as pb
 from gateway.cli.commands_send import RequestIdOption, ask
@@ -164,11 +163,8 @@ def read(file: Path) -> pb.Plan:
         text = sys.stdin.read(MAX_FILE_BYTES + 1) if str(file) == "-" else file.read_text(encoding="utf-8")
         if len(text) > MAX_FILE_BYTES:
             raise ValueError(f"has more than {MAX_FILE_BYTES} characters")
-        found = json_.loads(text)
-        if not isinstance(found, dict):
-            raise ValueError("is no JSON object")
-        return ParseDict(found, pb.Plan())
-    except (OSError, ValueError, ParseError) as error:
+        return strict_json.from_text(text, pb.Plan())
+    except (OSError, ValueError) as error:
         message = f"{file} is no plan: {error}; a plan looks like {EXAMPLE}"
         fail(message, ExitCode.FAILED, "NO_PLAN", {"file": str(file)})
 

@@ -47,7 +47,10 @@ def test_a_plan_comes_from_standard_input_for_the_whole_charge_point(fake, run):
     assert (request.below_minimum, request.insist) == (pb.BELOW_MINIMUM_PAUSE, True)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"steps": 7}', '{"begin": 1}', "[]"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", '{"steps": 7}', '{"begin": 1}', "[]", '{"steps": [{"limit": {"value": "1_6"}}]}', '{"steps":' * 3000],
+)
 def test_a_file_that_is_no_plan_is_refused_with_an_example(fake, run, tmp_path, text):
     """Nothing is sent."""
     file = tmp_path / "plan.json"

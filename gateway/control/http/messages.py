@@ -11,6 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from gateway.api import strict_json
 from gateway.control.errors import Failure, Status
 from gateway.control.services.deserialization import MAX_ELEMENTS, SMALL_BYTES, too_many_elements
 from gateway.domain.json_scan import Scan
@@ -40,17 +41,6 @@ _TEXTS: Final = frozenset(
 )
 """Messages that are a text in JSON."""
 
-_NUMBERS: Final = frozenset(
-    {
-        FieldDescriptor.CPPTYPE_INT32,
-        FieldDescriptor.CPPTYPE_INT64,
-        FieldDescriptor.CPPTYPE_UINT32,
-        FieldDescriptor.CPPTYPE_UINT64,
-        FieldDescriptor.CPPTYPE_FLOAT,
-        FieldDescriptor.CPPTYPE_DOUBLE,
-    }
-)
-
 _TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False}
 
 Tree = dict[str, Any]
@@ -70,9 +60,9 @@ def from_json(descriptor: Descriptor, body: bytes) -> Message:
         raise malformed("it is no JSON object")  # protobuf would take an empty list for one
     _count(body)
     try:
-        json_format.Parse(body, message)
-    except (json_format.Error, ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
-        raise malformed(_reason(error)) from None
+        strict_json.from_text(body, message)
+    except ValueError as error:
+        raise malformed(str(error)) from None
     failure = too_many_elements(message) if len(body) > SMALL_BYTES else None
     if failure is not None:
         raise failure
@@ -100,9 +90,9 @@ def from_query(descriptor: Descriptor, query: str) -> Message:
         _put(tree, descriptor, name, name.split("."), value)
     message: Message = GetMessageClass(descriptor)()
     try:
-        return json_format.ParseDict(tree, message)
-    except (json_format.Error, ValueError, TypeError, ArithmeticError, LookupError) as error:
-        raise malformed(_reason(error)) from None
+        return strict_json.from_tree(tree, message)
+    except ValueError as error:
+        raise malformed(str(error)) from None
 
 
 def _put(tree: Tree, descriptor: Descriptor, name: str, path: list[str], value: str) -> None:
@@ -139,13 +129,7 @@ def _scalar(field: FieldDescriptor, value: str) -> object:
         if value not in _TRUTH:
             raise malformed(f"{field.name}: expected true or false")
         return _TRUTH[value]
-    if field.cpp_type in _NUMBERS and (not value.isascii() or "_" in value or value != value.strip()):
-        raise malformed(f"{field.name}: expected a number")  # Python reads more than that as one
     return value
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def resume(request: Any, last_event_id: str) -> None:

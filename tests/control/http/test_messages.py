@@ -1,5 +1,6 @@
 """Requests as JSON and as query parameters: a message, or a refusal that says why."""
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -7,11 +8,12 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.api.v1 import charge_point_pb2, command_pb2, event_pb2, transaction_pb2
+from gateway.api.v1 import charge_point_pb2, command_pb2, common_pb2, event_pb2, transaction_pb2
 from gateway.control.errors import Failure
 from gateway.control.http.messages import from_json, from_query
 
@@ -131,3 +133,73 @@ def test_any_query_is_a_message_or_is_refused(text: str) -> None:
     assert is_read_or_refused(
         from_query, transaction_pb2.ListTransactionsRequest.DESCRIPTOR, quote(text, safe="&=.%", errors="surrogatepass")
     )
+
+
+CREATE = charge_point_pb2.CreateChargePointRequest.DESCRIPTOR
+UPDATE = charge_point_pb2.UpdateChargePointRequest.DESCRIPTOR
+
+
+@pytest.mark.parametrize("key", ["c2VjcmV0IQ==", "c2VjcmV0IQ", "_-8=", "/+8", ""])
+def test_bytes_are_base64_of_either_alphabet(key: str) -> None:
+    """With its end filled up or not, as ProtoJSON has it."""
+    found: Any = from_json(CREATE, json.dumps({"authorizationKey": key}).encode())
+    assert found.authorization_key == base64.urlsafe_b64decode(key.replace("/", "_").replace("+", "-") + "==")
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "body", "words"),
+    [
+        (CREATE, {"authorizationKey": "not a key!"}, "authorizationKey: expected bytes in Base64"),
+        (CREATE, {"authorization_key": "c2Vj cmV0"}, "authorization_key: expected bytes in Base64"),
+        (CREATE, {"authorizationKey": "c2Vjc"}, "authorizationKey: expected bytes in Base64"),
+        (CREATE, {"authorizationKey": "c2Vj==="}, "authorizationKey: expected bytes in Base64"),
+        (UPDATE, {"authorizationKey": "c2Vj\n"}, "authorizationKey: expected bytes in Base64"),
+        (WATCH, {"resumeToken": "%"}, "resumeToken: expected bytes in Base64"),
+        (LIST, {"pageSize": "1_0"}, "pageSize: expected a number"),
+        (LIST, {"pageSize": "\u0661"}, "pageSize: expected a number"),
+        (LIST, {"pageSize": " 1"}, "pageSize: expected a number"),
+        (WATCH, {"startAt": "1_0"}, "startAt: there is no value 1_0"),
+        (
+            PROFILE,
+            {"chargingProfile": {"schedule": {"periods": [{}, {"limit": "1_6"}]}}},
+            r"chargingProfile\.schedule\.periods\[1\]\.limit: expected a number",
+        ),
+    ],
+)
+def test_a_text_that_python_would_read_as_another_is_refused(descriptor: Any, body: dict[str, Any], words: str) -> None:
+    """A key with a mistyped character is no other key, and 1_6 is not 16."""
+    with pytest.raises(Failure, match=words) as caught:
+        from_json(descriptor, json.dumps(body).encode())
+    assert caught.value.reason == "MALFORMED_REQUEST"
+
+
+def test_a_plus_that_an_address_turns_into_a_space_is_refused() -> None:
+    """It was left out, and the token another one."""
+    assert from_query(WATCH, "resume_token=AA%2BB") == from_query(WATCH, "resume_token=AA-B")
+    with pytest.raises(Failure, match="resume_token: expected bytes in Base64"):
+        from_query(WATCH, "resume_token=AA+B")
+
+
+@given(
+    st.builds(
+        charge_point_pb2.CreateChargePointRequest,
+        authorization_key=st.none() | st.binary(max_size=20),
+        request_id=st.text(st.characters(exclude_categories=["Cs"]), max_size=10),
+    )
+    | st.builds(
+        common_pb2.ChargingProfile,
+        charging_profile_id=st.integers(-(2**31), 2**31 - 1),
+        stack_level=st.integers(-(2**31), 2**31 - 1),
+        purpose=st.sampled_from(sorted(common_pb2.ChargingProfilePurpose.values())),
+    )
+    | st.builds(
+        common_pb2.ChargingSchedulePeriod,
+        limit=st.floats(),
+        start_period=st.builds(Duration, seconds=st.integers(0, 1000)),
+    )
+    | st.builds(common_pb2.ConnectorAddress, evse=st.integers(-(2**31), 2**31 - 1))
+)
+def test_what_protobuf_writes_is_read(message: Any) -> None:
+    """Nothing of ProtoJSON is refused: numbers of 64 bits and those that are none are texts."""
+    text = json_format.MessageToJson(message)
+    assert json_format.MessageToJson(from_json(message.DESCRIPTOR, text.encode())) == text
