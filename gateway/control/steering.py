@@ -57,7 +57,10 @@ class SteeringCalls:
         self, state: SteeringState | None, after: str, limit: int, scope: Labels = NO_LABELS
     ) -> list[tuple[str, ConnectorAddress, Steering]]:
         """A page of the steering of all charge points that have all of the labels of ``scope``."""
-        return await self._reads.steering(state, after, limit, scope)
+        try:
+            return await self._reads.steering(state, after, limit, scope)
+        except ValueError:
+            raise invalid(FieldViolation("page_token", "is not a token of this list")) from None
 
 
 _FIELDS = {"at": "start_time", "ends_at": "end_time", "until": "until_time", "phases": "number_phases"}

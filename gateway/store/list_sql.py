@@ -155,7 +155,7 @@ def page(
     if listed.always:
         served.append((listed.always, []))
     if after:
-        served.append((order.beyond(), _place(after)))
+        served.append((order.beyond(), _place(after, order, listed.tables)))
     end = _end_of_scan(fetch, listed, order, served, scanned) if others and scanned else None
     if end is not None:
         others.append((order.beyond(including=True), list(end)))
@@ -183,11 +183,24 @@ def _where(conditions: list[Sql]) -> Sql:
     return (f"WHERE {' AND '.join(sql for sql, _ in conditions)}" if conditions else ""), given
 
 
-def _place(after: str) -> Given:
-    """Raises ValueError for what no page has given out."""
+TEXT_COLUMNS: Final = frozenset({"identity", "folded"})
+"""Columns of orders and keys that are texts; all others are whole numbers."""
+
+MOST: Final = {"charge_point": 2**31}
+"""Bounds of a table's keys, where they are narrower than of 64 bits."""
+
+
+def _place(after: str, order: Ordered, tables: str) -> Given:
+    """Raises ValueError for what no page has given out: a client can put a token together."""
     place = orjson.loads(after)
-    if not isinstance(place, list) or len(place) != 2 or not all(isinstance(each, str | int) for each in place):
+    columns = (order.column, order.key)
+    if not isinstance(place, list) or len(place) != len(columns):
         raise ValueError(f"{after[:100]!r} is no place in a list")
+    for value, column in zip(place, columns, strict=True):
+        most = MOST.get(tables, 2**63) if column == order.key else 2**63
+        fits = isinstance(value, str) if column in TEXT_COLUMNS else type(value) is int and -most <= value < most
+        if not fits:
+            raise ValueError(f"{after[:100]!r} is no place in a list")
     return place
 
 

@@ -127,3 +127,17 @@ def both(*conditions: Condition | None) -> Condition | None:
     if len(given) > 1:
         return AllOf(given)
     return given[0] if given else None
+
+
+def steering_place(after: str) -> tuple[str, int, int]:
+    """The wanted state that a page begins after, as an identity, which may hold spaces, and a connector; empty: at the
+    first. Raises ValueError for what no page has given out."""
+    if not after:
+        return "", -1, -1
+    identity, *numbers = after.rsplit(" ", 2)
+    if len(numbers) != 2 or not all(each.isascii() and each.isdigit() and len(each) < 11 for each in numbers):
+        raise ValueError(f"{after[:100]!r} is no place in a list")
+    evse, connector = map(int, numbers)
+    if max(evse, connector) >= 2**31:
+        raise ValueError(f"{after[:100]!r} is no place in a list")
+    return identity, evse, connector

@@ -1,5 +1,7 @@
 """Lists and counts over gRPC: filters, orders, views, and the place in the events that they are true for."""
 
+import base64
+import json
 from datetime import timedelta
 
 import pytest
@@ -315,3 +317,22 @@ def test_a_store_knows_every_field_that_a_filter_may_name():
     ):
         assert fields.keys() == {*listing.columns, "labels"}
     assert ID_TAG_FIELDS.keys() == ID_TAGS.columns.keys()
+
+
+@pytest.mark.parametrize("place", ["x", "[1]", '["a", 1, 2]', "[99999999999999999999, 1]", "[true, 1]"])
+async def test_a_token_that_a_client_put_together_is_refused(fleet, failing, place):
+    """By its field, whatever it holds; a fault of the gateway's is none."""
+    client = fleet.client
+    for method, make in (
+        (client.charge_points.ListChargePoints, points.ListChargePointsRequest),
+        (client.transactions.ListTransactions, transactions.ListTransactionsRequest),
+        (client.commands.ListCommands, commands.ListCommandsRequest),
+    ):
+        first = await fleet.call(method, make(page_size=1))
+        digest, _ = json.loads(base64.urlsafe_b64decode(first.next_page_token))
+        token = base64.urlsafe_b64encode(json.dumps([digest, place]).encode()).decode()
+        problem = await failing(method, make(page_size=1, page_token=token))
+        assert (problem.reason, problem.violations) == (
+            "INVALID_REQUEST",
+            (("page_token", "is not a token of this list"),),
+        )

@@ -359,11 +359,37 @@ def test_tags_are_found(store):
     assert found(labels=(("site", "north"),)) == []
 
 
-@pytest.mark.parametrize("after", ["x", "{}", "[1]", '["a", []]', "[1, 2, 3]"])
+@pytest.mark.parametrize(
+    "after",
+    ["x", "{}", "[1]", '["a", []]', "[1, 2, 3]", '["a", 1]', "[1, true]", "[9223372036854775808, 1]", "[1, -1e99]"],
+)
 def test_a_place_that_no_page_has_had_is_refused(charged, after):
     """As an error of the caller's."""
     with pytest.raises(ValueError):
         charged.find_transactions(lists.ALL, after, 10)
+
+
+@pytest.mark.parametrize(
+    ("order", "wrong"),
+    [
+        ("identity", "[1, 1]"),
+        ("identity", '["CP1", "CP1"]'),
+        ("identity", f'["CP1", {2**31}]'),
+        ("create_time", '["CP1", 1]'),
+        ("create_time", f"[{2**63}, 1]"),
+        ("certificate_expire_time", "[null, 1]"),
+    ],
+)
+def test_a_place_of_another_order_is_refused(fleet, order, wrong):
+    """By the kinds of its values: a database would take them for a fault of its own, or compare them."""
+    with pytest.raises(ValueError):
+        fleet.find_charge_points(Query(order=Order(order)), wrong, 10)
+
+
+def test_a_place_of_tags_is_two_texts(store):
+    """Their key is a text."""
+    with pytest.raises(ValueError):
+        store.find_id_tags(lists.ALL, '["a", 1]', 10)
 
 
 # --- counts ---------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ from gateway.store.commits import Append, Appended, DeleteChargePoint, Fenced, G
 from gateway.store.limits import MAX_REQUESTS
 from gateway.store.sqlite import SqliteStore
 from tests.domain.test_profiles import DEFAULT, MAX, ONE, TWO, TX, profile
-from tests.store.builders import T0, append, at, connect, create, event, one, started, stopped
+from tests.store.builders import T0, append, at, connect, create, event, limited, one, started, stopped
 
 SIX = StandingLimit(RateLimit(Decimal(6), ChargingRateUnit.AMPERE))
 PLAN = Plan((PlanStep(T0, RateLimit(Decimal(0), ChargingRateUnit.AMPERE)),), T0 + timedelta(hours=1))
@@ -267,3 +267,26 @@ def test_profiles_are_folded_in_the_store_as_in_memory(bodies: list[tuple[Body, 
             assert state(store).state.profiles == memory.profiles
         finally:
             store.close()
+
+
+def test_pages_go_on_behind_an_identity_with_spaces(store: Store) -> None:
+    """The numbers of a place are those behind the last two spaces."""
+    names = ["CP", "CP 1", "CP 1 1", "CQ"]
+    for name in names:
+        create(store, name)
+        append(store, limited(store, name), identity=name)
+    found, after = list[str](), ""
+    while len(found) <= len(names) and (page := store.steering(None, after, 1)):
+        [(identity, connector, _)] = page
+        found.append(identity)
+        after = f"{identity} {connector.evse} {connector.connector}"
+    assert found == names
+
+
+@pytest.mark.parametrize(
+    "after", ["CP", "CP 1", "CP a 1", "CP 1 99999999999", f"CP {2**31} 1", "CP -1 1", "CP \u0661 1"]
+)
+def test_a_place_that_no_page_has_had_is_refused(store: Store, after: str) -> None:
+    """As an error of the caller's."""
+    with pytest.raises(ValueError):
+        store.steering(None, after, 1)

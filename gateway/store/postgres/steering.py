@@ -19,6 +19,7 @@ from gateway.domain.values import ConnectorAddress
 from gateway.store.api import SteeringRow
 from gateway.store.encoding import clamped, to_time
 from gateway.store.limits import MAX_REQUESTS, bounded
+from gateway.store.lists import steering_place
 from gateway.store.postgres.books import Owner
 from gateway.store.postgres.changes import change, upsert
 from gateway.store.postgres.conditions import label_array
@@ -133,21 +134,17 @@ def page(
     cx: Connection, state: SteeringState | None, after: str, limit: int, scope: Labels = NO_LABELS
 ) -> list[SteeringRow]:
     """The progress of wanted states, by identity and connector."""
-    identity, evse, number = (*after.split(" "), "", "")[:3] if after else ("", "-1", "-1")
+    place = steering_place(after)
     sql = """SELECT c.identity, s.evse, s.connector, s.steering FROM charge_point c
         JOIN steering s ON s.charge_point = c.key
         WHERE (c.identity, s.evse, s.connector) > ($1, $2, $3) AND c.deleted_at IS NULL
         AND ($4::text IS NULL OR s.state = $4) AND c.label @> $6::text[]
         ORDER BY c.identity, s.evse, s.connector LIMIT $5"""
-    found = cx.rows(sql, identity, _number(evse), _number(number), state, bounded(limit), label_array(scope))
+    found = cx.rows(sql, *place, state, bounded(limit), label_array(scope))
     return [
         (name, ConnectorAddress(place, connector), decode_value(body, Steering))
         for name, place, connector, body in found
     ]
-
-
-def _number(text: str) -> int:
-    return int(text) if text.removeprefix("-").isdecimal() and len(text) < 18 else -1
 
 
 CHANGED: Final = """SELECT fingerprint, evse, connector, revision, at FROM steering_request

@@ -18,6 +18,7 @@ from gateway.domain.values import ConnectorAddress
 from gateway.store.api import SteeringRow
 from gateway.store.encoding import clamped, to_time
 from gateway.store.limits import MAX_REQUESTS, bounded
+from gateway.store.lists import steering_place
 from gateway.store.rows import Row
 from gateway.store.sqlite.audit_notes import noted
 from gateway.store.sqlite.conditions import in_scope
@@ -108,22 +109,18 @@ def page(
     cx: Connection, state: SteeringState | None, after: str, limit: int, scope: Labels = NO_LABELS
 ) -> list[SteeringRow]:
     """The progress of wanted states, by identity and connector."""
-    identity, evse, number = (*after.split(" "), "", "")[:3] if after else ("", "-1", "-1")
+    place = steering_place(after)
     condition, labels = in_scope(scope, "c.key") if scope else ("TRUE", [])
     sql = f"""SELECT c.identity, s.evse, s.connector, s.steering FROM charge_point c
         JOIN steering s ON s.charge_point = c.key
         WHERE (c.identity, s.evse, s.connector) > (?, ?, ?) AND c.deleted_at IS NULL
         AND (? IS NULL OR s.state = ?) AND {condition}
         ORDER BY c.identity, s.evse, s.connector LIMIT ?"""  # noqa: S608 - a constant
-    found = fetch(cx, sql, (identity, _number(evse), _number(number), state, state, *labels, bounded(limit)))
+    found = fetch(cx, sql, (*place, state, state, *labels, bounded(limit)))
     return [
         (name, ConnectorAddress(place, connector), decode_value(body, Steering))
         for name, place, connector, body in found
     ]
-
-
-def _number(text: str) -> int:
-    return int(text) if text.removeprefix("-").isdecimal() and len(text) < 18 else -1
 
 
 def charging_profiles(cx: Connection, key: int) -> dict[int, InstalledProfile]:
