@@ -22,6 +22,7 @@ from attrs import field, frozen
 from gateway.control.errors import invalid
 from gateway.domain.commands import FieldViolation
 from gateway.domain.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operator, Order, Value
+from gateway.domain.labels import is_key
 
 MAX_FILTER: Final = 2_000
 """Characters: room for a hundred identities, and nothing that takes long to read."""
@@ -203,12 +204,12 @@ class _Reader:
 
 
 def _label(name: Token, key: str, operator: Token, value: Token) -> Condition:
-    text = _text(value)
+    text, key = _text(value), _key(key, name.at) if key else ""
     if operator.text == ":":
         if key and value.kind == "word" and text == ANY:
             return Comparison("labels", Operator.HAS, "", key)
         if not key:
-            return Comparison("labels", Operator.HAS, "", text)
+            return Comparison("labels", Operator.HAS, "", _key(text, value.at))
     if not key:
         raise _Wrong(name.at, f"{name.text} needs the key of a label: {name.text}.KEY, or {name.text}:KEY")
     equal = Comparison("labels", Operator.EQUAL, text, key)
@@ -218,6 +219,13 @@ def _label(name: Token, key: str, operator: Token, value: Token) -> Condition:
         case "!=":
             return Not(equal)
     raise _Wrong(operator.at, f"{name.text} can be compared by = != and : alone")
+
+
+def _key(text: str, at: int) -> str:
+    """The key of a label. One that no charge point can have would find none, and look like one that none has."""
+    if not is_key(text):
+        raise _Wrong(at, f"{text[:50]!r} can't be the key of a label")
+    return text
 
 
 def _compared(name: Token, known: Field, operator: Token, value: Token) -> Condition:

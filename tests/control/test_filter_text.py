@@ -103,6 +103,10 @@ def test_a_filter_is_read_as_it_is_meant(text: str, condition: Condition | None)
         ("create_time > '0001-01-01T00:00:00+01:00'", "at character 15: create_time is a time with a zone"),
         ("labels = x", "at character 1: labels needs the key of a label: labels.KEY, or labels:KEY"),
         ("labels.site < x", "at character 13: labels.site can be compared by = != and : alone"),
+        ("labels:*", "at character 8: '*' can't be the key of a label"),
+        ("labels:'a b'", "at character 8: 'a b' can't be the key of a label"),
+        ("labels.-a = x", "at character 1: '-a' can't be the key of a label"),
+        ("identity = /a", "at character 12: unexpected '/'"),
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_its_place_and_its_field(text: str, fault_: str) -> None:

@@ -112,8 +112,10 @@ class Scopes:
 
     async def _watch(self, caller: Caller, request: Any) -> Held:
         named = list(dict.fromkeys(request.charge_points))
+        if len(named) > MAX_WATCHED:
+            raise invalid(FieldViolation("charge_points", f"must have at most {MAX_WATCHED}"))
         if named:
-            inside = await self._labelled(caller.scope, named[:MAX_WATCHED], MAX_WATCHED)
+            inside = await self._labelled(caller.scope, named, MAX_WATCHED)
             missing = [name for name in named if name not in set(inside)]
             if missing:
                 raise await self._hidden("charge point", missing[0], missing[0])
