@@ -45,7 +45,8 @@ def _reason(
 
 REASONS: tuple[ErrorReason, ...] = (
     _reason("OUTCOME_UNKNOWN", "It may have been done, or may yet be; cause says why that is not known.", "UNKNOWN",
-            "cause charge_point request_id command_id id_tag transaction_id orphan_event_id caller", (SAME, READ),
+            "cause charge_point request_id command_id id_tag transaction_id orphan_event_id caller fleet_job",
+            (SAME, READ),
             "A request with a request_id is repeated with it; of any other read first. docs/errors.md has a recipe for "
             "each RPC."),
     _reason("INVALID_REQUEST", "A field can't be as it is; the BadRequest beside it names each.", "INVALID_ARGUMENT",
@@ -100,8 +101,8 @@ REASONS: tuple[ErrorReason, ...] = (
             "charge_point id_tag", READ),
     _reason("INVALID_COMMAND", "The charge point can't be sent that; the BadRequest beside it names the fields.",
             "INVALID_ARGUMENT", "charge_point request_id", NEVER),
-    _reason("REQUEST_ID_REUSED", "The request_id was used for another request of this charge point.",
-            "INVALID_ARGUMENT", "charge_point request_id command_id operation_id operation", NEW),
+    _reason("REQUEST_ID_REUSED", "The request_id was used for another request of this charge point, or another fleet "
+            "job.", "INVALID_ARGUMENT", "charge_point request_id command_id operation_id operation fleet_job", NEW),
     _reason("CHARGE_POINT_OFFLINE", "The charge point is not connected; nothing was sent.", "FAILED_PRECONDITION",
             "charge_point request_id command_id cause last_seen", (WAIT, NEW, NEVER),
             "With a command_id the connection ended before its turn, and that request_id is used up: ask with a new "

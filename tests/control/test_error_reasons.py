@@ -30,10 +30,10 @@ Raised = tuple[str, str, frozenset[str]]
 
 def raised() -> Iterator[Raised]:
     """Every reason that the control interface names, where it makes a failure."""
-    for path in sorted((GATEWAY / "control").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                yield from _made(node.func.id, node)
+    for function, known in functions("control"):
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call):
+                yield from _made(ast.unparse(node.func), node, known)
     for reason, status in REFUSALS.items():
         yield reason.value, status.value, frozenset({"charge_point", "request_id"})
     for refusal in OperationRefusal:
@@ -41,16 +41,60 @@ def raised() -> Iterator[Raised]:
         yield refusal.value, "FAILED_PRECONDITION" if status is None else status.value, frozenset({"charge_point"})
 
 
-def _made(function: str, call: ast.Call) -> Iterator[Raised]:
+Known = dict[str, frozenset[str]]
+"""Names of a function's values, with the keys of those that are dictionaries."""
+
+
+def functions(*packages: str) -> Iterator[tuple[ast.AST, Known]]:
+    """Every function of the packages, with the dictionaries that it puts together."""
+    for package in packages:
+        for path in sorted((GATEWAY / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    known: Known = {}
+                    for each in ast.walk(node):
+                        for target, value in _assigned(each):
+                            known[target] = known.get(target, frozenset()) | keys_of(value, known)
+                    yield node, known
+
+
+def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Names and the values that a statement gives them."""
+    if not isinstance(node, ast.Assign):
+        return
+    for target in node.targets:
+        if isinstance(target, ast.Name):
+            yield target.id, node.value
+        elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+            pairs = zip(target.elts, node.value.elts, strict=True)
+            yield from ((each.id, value) for each, value in pairs if isinstance(each, ast.Name))
+
+
+def keys_of(value: ast.expr | None, known: Known) -> frozenset[str]:
+    """The keys of a dictionary, as far as they stand there as text."""
+    match value:
+        case ast.Dict(keys, values):
+            found = [
+                keys_of(each, known) if key is None else frozenset({str(key.value)})
+                for key, each in zip(keys, values, strict=True)
+                if key is None or isinstance(key, ast.Constant)
+            ]
+            return frozenset().union(*found)
+        case ast.Name(id):
+            return known.get(id, frozenset())
+        case ast.IfExp(body=one, orelse=other):
+            return keys_of(one, known) | keys_of(other, known)
+    return frozenset()
+
+
+def _made(function: str, call: ast.Call, known: Known) -> Iterator[Raised]:
     text = [each.value if isinstance(each, ast.Constant) else None for each in call.args]
-    keys = frozenset(
-        str(key.value)
-        for each in call.args
-        if isinstance(each, ast.Dict)
-        for key in each.keys
-        if isinstance(key, ast.Constant)
-    )
+    keys = frozenset[str]().union(*(keys_of(each, known) for each in call.args))
     match function, call.args:
+        case "self.change", [ast.Name("context"), about, *_]:
+            yield "OUTCOME_UNKNOWN", "UNKNOWN", keys_of(about, known) | {"cause"}
+        case "outcome_unknown", _:
+            yield "OUTCOME_UNKNOWN", "UNKNOWN", keys | {"cause"}
         case "Failure", [ast.Attribute(attr=status), ast.Constant(value=str(reason)), *_]:
             yield reason, status, keys
         case "Failure", [ast.Name(), ast.Constant(value=str(reason)), *_]:
@@ -62,7 +106,8 @@ def _made(function: str, call: ast.Call) -> Iterator[Raised]:
         case "not_found", [ast.Constant(value=str(what)), *_]:
             yield f"UNKNOWN_{what.replace(' ', '_').upper()}", "NOT_FOUND", frozenset({what.replace(" ", "_")})
         case "already_exists", _:
-            yield f"{str(text[0]).replace(' ', '_').upper()}_EXISTS", "ALREADY_EXISTS", frozenset()
+            key = str(text[0]).replace(" ", "_")
+            yield f"{key.upper()}_EXISTS", "ALREADY_EXISTS", frozenset({key})
         case "stale", _ if text[0] is not None:
             yield "ETAG_MISMATCH", "ABORTED", frozenset({str(text[0]).replace(" ", "_")})
 
@@ -75,6 +120,34 @@ def test_what_is_raised_is_what_the_table_has() -> None:
         keys[reason] |= metadata
     assert {name: set(each.statuses) for name, each in BY_NAME.items()} == statuses
     assert {name: sorted(found - set(BY_NAME[name].metadata)) for name, found in keys.items()} == {
+        name: [] for name in BY_NAME
+    }
+
+
+def test_no_key_of_the_table_is_never_there() -> None:
+    """Each is in the metadata of a failure somewhere: of those above, of a refusal of the sessions', or by an outcome
+    that is walked."""
+    found = defaultdict[str, set[str]](set)
+    for reason, _, metadata in raised():
+        found[reason] |= metadata
+    for row in ALL:
+        found[row.reason] |= set(row.metadata)
+    for function, known in functions("session", "charging", "control", "domain"):
+        for node in ast.walk(function):
+            if not isinstance(node, ast.Call):
+                continue
+            given = {each.arg: each.value for each in node.keywords}
+            match ast.unparse(node.func), node.args:
+                case "evolve", [ast.Name("refusal"), *_]:  # of a charge point that is not connected
+                    found["CHARGE_POINT_OFFLINE"] |= keys_of(given.get("metadata"), known)
+                case "Failure", [_, ast.Attribute(ast.Attribute(attr=reason), "value"), *more]:
+                    found[reason] |= frozenset[str]().union(*(keys_of(each, known) for each in more))
+                case "_taken", [ast.Constant(value=str(key)), *_]:
+                    found["CALLER_EXISTS"].add(key)
+                case "Refused" | "OperationRefused" | "_refused", [ast.Attribute(attr=reason), _, *more]:
+                    metadata = given.get("metadata", more[-1] if more else None)
+                    found[reason] |= keys_of(metadata, known)
+    assert {name: sorted(set(each.metadata) - found[name]) for name, each in BY_NAME.items()} == {
         name: [] for name in BY_NAME
     }
 

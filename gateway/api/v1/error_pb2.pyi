@@ -26,9 +26,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Not set; also stands for a reason that this version of the interface can't name."""
     OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 1
     """It may have been done, or may yet be; cause says why that is not known. UNKNOWN. Metadata: cause, charge_point,
-    request_id, command_id, id_tag, transaction_id, orphan_event_id, caller. Ask again: The same request again, with
-    the same request_id where it has one; or read first, then decide. A request with a request_id is repeated with it;
-    of any other read first. docs/errors.md has a recipe for each RPC.
+    request_id, command_id, id_tag, transaction_id, orphan_event_id, caller, fleet_job. Ask again: The same request
+    again, with the same request_id where it has one; or read first, then decide. A request with a request_id is
+    repeated with it; of any other read first. docs/errors.md has a recipe for each RPC.
     """
     INVALID_REQUEST: _ErrorReason.ValueType  # 2
     """A field can't be as it is; the BadRequest beside it names each. INVALID_ARGUMENT. Ask again: Never the same request
@@ -129,8 +129,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     charge_point, request_id. Ask again: Never the same request again.
     """
     REQUEST_ID_REUSED: _ErrorReason.ValueType  # 30
-    """The request_id was used for another request of this charge point. INVALID_ARGUMENT. Metadata: charge_point,
-    request_id, command_id, operation_id, operation. Ask again: Again, with a new request_id.
+    """The request_id was used for another request of this charge point, or another fleet job. INVALID_ARGUMENT. Metadata:
+    charge_point, request_id, command_id, operation_id, operation, fleet_job. Ask again: Again, with a new request_id.
     """
     CHARGE_POINT_OFFLINE: _ErrorReason.ValueType  # 31
     """The charge point is not connected; nothing was sent. FAILED_PRECONDITION. Metadata: charge_point, request_id,
@@ -321,9 +321,9 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Not set; also stands for a reason that this version of the interface can't name."""
 OUTCOME_UNKNOWN: ErrorReason.ValueType  # 1
 """It may have been done, or may yet be; cause says why that is not known. UNKNOWN. Metadata: cause, charge_point,
-request_id, command_id, id_tag, transaction_id, orphan_event_id, caller. Ask again: The same request again, with
-the same request_id where it has one; or read first, then decide. A request with a request_id is repeated with it;
-of any other read first. docs/errors.md has a recipe for each RPC.
+request_id, command_id, id_tag, transaction_id, orphan_event_id, caller, fleet_job. Ask again: The same request
+again, with the same request_id where it has one; or read first, then decide. A request with a request_id is
+repeated with it; of any other read first. docs/errors.md has a recipe for each RPC.
 """
 INVALID_REQUEST: ErrorReason.ValueType  # 2
 """A field can't be as it is; the BadRequest beside it names each. INVALID_ARGUMENT. Ask again: Never the same request
@@ -424,8 +424,8 @@ INVALID_COMMAND: ErrorReason.ValueType  # 29
 charge_point, request_id. Ask again: Never the same request again.
 """
 REQUEST_ID_REUSED: ErrorReason.ValueType  # 30
-"""The request_id was used for another request of this charge point. INVALID_ARGUMENT. Metadata: charge_point,
-request_id, command_id, operation_id, operation. Ask again: Again, with a new request_id.
+"""The request_id was used for another request of this charge point, or another fleet job. INVALID_ARGUMENT. Metadata:
+charge_point, request_id, command_id, operation_id, operation, fleet_job. Ask again: Again, with a new request_id.
 """
 CHARGE_POINT_OFFLINE: ErrorReason.ValueType  # 31
 """The charge point is not connected; nothing was sent. FAILED_PRECONDITION. Metadata: charge_point, request_id,

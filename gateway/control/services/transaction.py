@@ -107,7 +107,11 @@ class TransactionRpcs(Service, TransactionServiceServicer):
         transaction_id = fields.text("transaction_id", request.transaction_id)
         fields.text("request_id", request.request_id)
         fields.check()
-        about = {"transaction_id": transaction_id, "request_id": request.request_id}
+        about = {
+            "transaction_id": transaction_id,
+            "orphan_event_id": orphan[:100],
+            "request_id": request.request_id,
+        }
         given = (orphan, transaction_id, request.reason, request.request_id, request.insist, CALLER.get())
         attributed = await self.change(context, about, self._transactions.attribute, *given)
         return pb.AttributeOrphanResponse(transaction=transaction(attributed))
