@@ -23,6 +23,7 @@ from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
 from gateway.api.v1.common_pb2 import ConnectorAddress
 from gateway.api.v1.reading_pb2 import ChargingState
 from gateway.cli.field_options import written
+from gateway.cli.last_call import METHOD, LastCall
 from gateway.cli.output import CommandFailed, age
 from gateway.cli.wait_notes import WaitNotes
 from gateway.client import GatewayClient, Problem, Tls, new_request_id, problem_of
@@ -107,7 +108,9 @@ def connect(target: str, tls: TlsFiles | None = None) -> Iterator[GatewayClient]
     TARGET.set(target)
     context = get_current_context(silent=True)
     PARAMETERS.set({} if context is None else written(context.command.params))
-    with GatewayClient(target, read_tls(tls or TLS.get()), COMMAND_SECONDS, (WaitNotes(),), _token()) as client:
+    METHOD.set("")
+    notes = (WaitNotes(), LastCall())
+    with GatewayClient(target, read_tls(tls or TLS.get()), COMMAND_SECONDS, notes, _token()) as client:
         yield client
 
 

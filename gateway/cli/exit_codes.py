@@ -39,6 +39,7 @@ NOT_SENT_REASONS: Final = frozenset(
         "NOT_PLUGGED_IN",
         "TRANSACTION_OPEN",
         "OPERATION_OPEN",
+        "TOO_MANY_KEYS",
         "TOO_MANY_OPERATIONS",
     }
 )
@@ -60,6 +61,10 @@ def exit_code(problem: Problem) -> ExitCode:
     """
     if problem.reason == "OUTCOME_UNKNOWN":
         return ExitCode.OUTCOME_UNKNOWN
+    if problem.reason == "SEVERAL_TRANSACTIONS":  # one of them has to be named
+        return ExitCode.USAGE
+    if problem.reason == "TOO_MANY_CALLS":  # there is no room at the moment
+        return ExitCode.UNREACHABLE
     if problem.reason in NOT_SENT_REASONS and problem.code is not grpc.StatusCode.UNAVAILABLE:
         return ExitCode.NOT_SENT
     if "code" in problem.metadata and "command_id" in problem.metadata:

@@ -140,6 +140,8 @@ def renew_certificates(
             due = _expiring(gateway, dict(label or ()), expiring_within)
             if not due:
                 note(f"no charger's certificate ends within {expiring_within} days")
+                if json:
+                    print_json({})
                 return
             selection = ChargePointSelection(charge_points=due)
         message = RenewCertificatesRequest(

@@ -17,8 +17,11 @@ from gateway.api.v1.charge_point_pb2 import (
 )
 from gateway.cli.connection import DEFAULT_TARGET, TargetOption, connect, describe
 from gateway.cli.fleet_file import LABEL, MAX_FILE_BYTES, WRONG_LINES, FleetFile, Row, Wrong, read_fleet
+from gateway.cli.last_call import METHOD
 from gateway.cli.output import JsonOption, counted, err, fail, print_json, say
 from gateway.client import GatewayClient, problem_of
+
+IMPORT = "/gateway.api.v1.ChargePointService/ImportChargePoints"
 
 BATCH = 500
 """Chargers in one message: below 100 kB, and twice as many are allowed."""
@@ -105,6 +108,8 @@ def _faults(gateway: GatewayClient, rows: Sequence[Row], validate_only: bool) ->
         transient=True,
         disable=not err().is_terminal,
     )
+    if not validate_only:
+        METHOD.set(IMPORT)
     with bar:
         task = bar.add_task("sending", total=len(rows))
         for response in gateway.charge_points.ImportChargePoints(_requests(rows, validate_only), timeout=seconds):

@@ -11,6 +11,7 @@ from gateway.api.v1.diagnostics_pb2 import (
     SetLogLevelRequest,
     SetLogLevelResponse,
 )
+from gateway.cli.completion import identities
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment
 from gateway.cli.output import JsonOption, local, out, print_json, table
 
@@ -28,7 +29,11 @@ def log_level(
         ),
     ] = None,
     charger: Annotated[
-        str, typer.Option(help="Of this charger alone; at debug each of its messages is a line, without secrets.")
+        str,
+        typer.Option(
+            autocompletion=identities,
+            help="Of this charger alone; at debug each of its messages is a line, without secrets.",
+        ),
     ] = "",
     seconds: Annotated[int, typer.Option("--for", min=1, max=86_400, help="Seconds after which it ends.")] = (
         DEFAULT_SECONDS

@@ -54,15 +54,16 @@ from gateway.cli import (
     vendor_data,
     watch,
 )
-from gateway.cli.connection import PARAMETERS, TLS, TOKEN_FILE, TlsFiles, describe
+from gateway.cli.connection import PARAMETERS, TLS, TOKEN_FILE, TlsFiles, describe, outcome_lost
 from gateway.cli.demo import command as demo
 from gateway.cli.exit_codes import ExitCode, exit_code
 from gateway.cli.field_options import by_option
+from gateway.cli.last_call import METHOD, changes
 from gateway.cli.option_values import plainly
 from gateway.cli.output import CommandFailed, Interrupted, complain, complain_json, note, say
 from gateway.cli.simulate import command as simulate
 from gateway.cli.top import command as top
-from gateway.client import problem_of
+from gateway.client import Problem, problem_of
 from gateway.errors import GatewayError
 
 OUT_OF_RANGE = re.compile(r"Value out of range: (-?\d+)")
@@ -144,6 +145,8 @@ def is_surrogate(letter: str) -> bool:
 def _complain_of(error: grpc.RpcError, command: str | None, in_json: bool) -> ExitCode:
     """Say what the control interface refused; the exit code."""
     problem = problem_of(error)
+    if outcome_lost(problem) and changes(METHOD.get()):
+        return _complain_of_doubt(problem, in_json)
     code = exit_code(problem)
     text = by_option(describe(error), command, PARAMETERS.get())
     if in_json:
@@ -159,6 +162,19 @@ def _complain_of(error: grpc.RpcError, command: str | None, in_json: bool) -> Ex
     else:
         complain(text)
     return code
+
+
+def _complain_of_doubt(problem: Problem, in_json: bool) -> ExitCode:
+    """Say of a change that it may have been done: nothing came back, or not in time; the exit code."""
+    text = (
+        f"the connection to the gateway broke or no answer came in time ({problem.message}): it may have been done; "
+        "look before it is asked for again"
+    )
+    if in_json:
+        complain_json(text, ExitCode.OUTCOME_UNKNOWN, reason="OUTCOME_UNKNOWN")
+    else:
+        complain(text)
+    return ExitCode.OUTCOME_UNKNOWN
 
 
 app = typer.Typer(

@@ -97,14 +97,23 @@ def meters(
     ] = None,
     every: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Only the newest of each, so often; without it all as they come."),
+        typer.Option(
+            min=0.1,
+            max=3600,
+            metavar="SECONDS",
+            help="Only the newest of each, so often; without it all as they come.",
+        ),
     ] = None,
+    label: LabelOption = None,
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
     """Watch meter values as they come, until interrupted."""
     request = WatchMeterValuesRequest(
-        charge_points=charge_points or (), measurands=measurand or (), start_at=WatchStart.WATCH_START_NOW
+        charge_points=charge_points or (),
+        labels=dict(label or ()),
+        measurands=measurand or (),
+        start_at=WatchStart.WATCH_START_NOW,
     )
     if every is not None:
         request.latest_interval.FromNanoseconds(round(every * 1e9))

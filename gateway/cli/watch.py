@@ -117,7 +117,10 @@ def watch_live(gateway: GatewayClient, request: WatchEventsRequest, until: Calla
     # Watch first, then list: what changes in between is seen twice rather than never.
     streams = Streams()
     samples = WatchMeterValuesRequest(
-        charge_points=request.charge_points, measurands=POWER_AND_REGISTER, start_at=WatchStart.WATCH_START_NOW
+        charge_points=request.charge_points,
+        labels=request.labels,
+        measurands=POWER_AND_REGISTER,
+        start_at=WatchStart.WATCH_START_NOW,
     )
 
     def interrupted(error: grpc.RpcError | None) -> None:
@@ -126,7 +129,7 @@ def watch_live(gateway: GatewayClient, request: WatchEventsRequest, until: Calla
     try:
         streams.add(follow(gateway.events.WatchEvents, request, interrupted=interrupted))
         streams.add(follow(gateway.events.WatchMeterValues, samples, interrupted=interrupted))
-        _know(dashboard, gateway, set(request.charge_points))
+        _know(dashboard, gateway, request)
         with Live(console=out(), auto_refresh=False, screen=False) as view:
             while not until():
                 wait = REFRESH_SECONDS
@@ -141,13 +144,14 @@ def watch_live(gateway: GatewayClient, request: WatchEventsRequest, until: Calla
         streams.close()
 
 
-def _know(dashboard: Dashboard, gateway: GatewayClient, wanted: set[str]) -> None:
-    """Read the state at the beginning: chargers and running transactions, all of them or the wanted ones."""
-    chargers = ListChargePointsRequest()
+def _know(dashboard: Dashboard, gateway: GatewayClient, request: WatchEventsRequest) -> None:
+    """Read the state at the beginning: chargers and running transactions, all of them or those that are watched."""
+    wanted = set(request.charge_points)
+    chargers = ListChargePointsRequest(labels=request.labels)
     for each in pages(gateway.charge_points.ListChargePoints, chargers, lambda page: page.charge_points, MAX_KNOWN):
         if not wanted or each.identity in wanted:
             dashboard.know(each)
-    running = ListTransactionsRequest(state=TransactionState.TRANSACTION_STATE_OPEN)
+    running = ListTransactionsRequest(state=TransactionState.TRANSACTION_STATE_OPEN, labels=request.labels)
     for each in pages(gateway.transactions.ListTransactions, running, lambda page: page.transactions, MAX_KNOWN):
         if not wanted or each.charge_point in wanted:
             dashboard.know_transaction(each)

@@ -90,3 +90,34 @@ def test_without_a_name_all_are_listed(run):
     assert run("call").stdout.split() == list(methods())
     assert names("ChargePoint/GetC") == ["ChargePoint/GetChargePoint"]
     assert names("x") == []
+
+
+def test_a_line_that_is_no_request_ends_the_stream_and_is_named(fake, run):
+    """As wrong usage; the lines before it are not taken for all, and gRPC's own words are not shown."""
+    lines = '{"header": {"chargePointCount": 2}}\n{"batch": {}}\nnonsense\n{"batch": {}}\n'
+    result = run("call", "ChargePoint/ImportChargePoints", "-", "--json", input=lines)
+    assert (result.exit_code, result.stdout) == (2, "")
+    [line] = result.stderr.splitlines()
+    assert "line 3: expected a JSON object" in json.loads(line)["error"]["message"]
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "1e9"])
+def test_a_time_that_can_not_be_waited_for_is_wrong_usage(fake, run, seconds):
+    """Before anything is asked."""
+    assert run("call", "Server/GetServerInfo", "--timeout", seconds).exit_code == 2
+    assert fake.requests == []
+
+
+NOT_AS_WRITTEN = [
+    ('{"labels": {"a": "b"}, "pageSize": "1_0"}', "pageSize: expected a number"),
+    ('{"pageSize": 1e400}', ""),
+    ('{"filter": ' * 3000, ""),
+]
+
+
+@pytest.mark.parametrize(("request_", "words"), NOT_AS_WRITTEN)
+def test_a_request_is_read_as_it_is_written(fake, run, request_, words):
+    """And nothing that is none ends in a traceback."""
+    result = run("call", "ChargePoint/ListChargePoints", request_, "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in json.loads(result.stderr)["error"]["message"]

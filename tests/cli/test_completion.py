@@ -2,12 +2,15 @@
 
 import grpc
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from gateway.api.v1 import charge_point_pb2 as api
+from gateway.cli import root
 from gateway.cli.completion import MAX_OFFERED
 from gateway.cli.main import app
 from tests.cli.fakes import Failure
+from tests.cli.test_exit_codes import commands_of, options_of
 
 SHELLS = {
     "bash": lambda words: {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)},
@@ -79,3 +82,15 @@ def test_without_a_gateway_nothing_is_said(fake, run, environment):
     result = complete("gateway reset C", **environment)
     assert result.output.strip() == ""
     assert fake.asked("ListChargePoints") == []
+
+
+def test_every_charger_that_is_named_is_completed(fake, run):
+    """As an argument, or by --charger: of whichever command."""
+    fake.answers["ListChargePoints"] = offered("HOME-1")
+    for path, command in commands_of(get_command(root.app)):
+        named = [each.metavar for each in command.params if each.param_type_name == "argument"]
+        words = ["gateway", *path]
+        if "--charger" in options_of(command):
+            assert "HOME-1" in complete(" ".join([*words, "--charger", "HO"])).output, path
+        if named and named[0] in ("CHARGER", "IDENTITY"):
+            assert "HOME-1" in complete(" ".join([*words, "HO"])).output, path

@@ -17,6 +17,9 @@ PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("clients/**/*.md")]
 )
 
+TEMPLATES = sorted((ROOT / "gateway" / "console" / "templates").glob("*.html"))
+SOURCES = sorted([*ROOT.glob("protos/**/*.proto"), *(ROOT / "gateway").rglob("*.py")])
+
 INLINE = re.compile(r"`(?:/\S*/)?gateway ([a-z-][^`]*)`")
 BLOCK = re.compile(r"^(?: {4}|\$ )?(?:\S*/bin/)?gateway ([a-z-].*)$", re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -67,6 +70,22 @@ def test_each_command_in_a_page_is_there_with_its_options(page: Path) -> None:
     """So that an operator can type it as it stands."""
     text = page.read_text(encoding="utf-8")
     wrong = [(each, why) for each in documented(text) if (why := problem(each))]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", TEMPLATES, ids=lambda page: page.name)
+def test_each_command_on_a_page_of_the_console_is_there(page: Path) -> None:
+    """A person is sent to the command line where the console has no page."""
+    named = re.findall(r"<code>gateway ([a-z-][^<]*)</code>", page.read_text(encoding="utf-8"))
+    assert [(each, why) for each in named if (why := problem(each))] == []
+
+
+def test_each_command_that_a_source_names_is_there() -> None:
+    """In the words of errors and help, and in the comments of the contract."""
+    wrong = []
+    for path in SOURCES:
+        text = re.sub(r"\n\s*(?://|#)?\s*(?!\n)", " ", path.read_text(encoding="utf-8"))
+        wrong += [(path.name, each, why) for each in INLINE.findall(text) if (why := problem(each))]
     assert wrong == []
 
 

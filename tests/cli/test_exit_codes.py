@@ -12,9 +12,14 @@ from typer.main import get_command
 from gateway.api.v1 import command_pb2 as api
 from gateway.api.v1 import id_tag_pb2
 from gateway.cli import wait_notes
-from gateway.cli.exit_codes import ExitCode
+from gateway.cli.exit_codes import ExitCode, exit_code
 from gateway.cli.fleet_file import WRONG_LINES
+from gateway.cli.last_call import changes
 from gateway.cli.root import app
+from gateway.client import Problem
+from gateway.control.access import NEEDS
+from gateway.control.http.methods import reads
+from gateway.control.outcomes import COMMANDS, OPERATIONS, Effect
 from tests.cli.fakes import Failure
 from tests.support.named_tests import REPOSITORY
 
@@ -29,6 +34,9 @@ FAILURES = [
     (Failure(CODE.FAILED_PRECONDITION, "pending", "CHARGE_POINT_PENDING"), 5),
     (Failure(CODE.RESOURCE_EXHAUSTED, "full", "QUEUE_FULL"), 5),
     (Failure(CODE.DEADLINE_EXCEEDED, "not sent", "NOT_SENT"), 5),
+    (Failure(CODE.FAILED_PRECONDITION, "too many keys", "TOO_MANY_KEYS", SENT), 5),
+    (Failure(CODE.FAILED_PRECONDITION, "several are open", "SEVERAL_TRANSACTIONS"), 2),
+    (Failure(CODE.RESOURCE_EXHAUSTED, "busy", "TOO_MANY_CALLS"), 7),
     (Failure(CODE.UNKNOWN, "no answer", "OUTCOME_UNKNOWN", SENT), 6),
     (Failure(CODE.ABORTED, "no answer", "OUTCOME_UNKNOWN", SENT), 6),
     (Failure(CODE.FAILED_PRECONDITION, "said no", "GenericError", {**SENT, "code": "GenericError"}), 3),
@@ -62,6 +70,27 @@ def test_what_became_of_a_command_is_its_exit_code(fake, run, failure, code):
         assert error["metadata"] == failure.metadata
 
 
+NO_REPEAT = {"PREREQUISITE_MISSING", "PROFILE_NOT_HIGHER"}
+"""Reasons of operations by which nothing was begun, and no waiting helps: the message says what to change."""
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in (*COMMANDS, *OPERATIONS) if row.status != "OK"], ids=lambda row: row.name
+)
+def test_every_way_in_which_a_command_ends_has_a_code_that_says_so(row):
+    """By what was done: 6 where that is not known, 3 where the charger has answered, else one of nothing sent."""
+    metadata = dict.fromkeys(row.metadata, "x")
+    code = exit_code(Problem(CODE[row.status], "", row.reason, metadata))
+    if row.reason in NO_REPEAT:
+        assert code is ExitCode.FAILED
+    elif row.effect is Effect.DONE:
+        assert code is ExitCode.REFUSED
+    elif row.reason == "OUTCOME_UNKNOWN":
+        assert code is ExitCode.OUTCOME_UNKNOWN
+    else:
+        assert code in (ExitCode.USAGE, ExitCode.NOT_FOUND, ExitCode.NOT_SENT, ExitCode.UNREACHABLE)
+
+
 def test_a_connection_that_breaks_under_a_command_leaves_its_outcome_unknown(run):
     """The peer hangs up after the request: it may have been carried out, and where to look is said."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -87,6 +116,65 @@ def test_a_connection_that_breaks_under_a_command_leaves_its_outcome_unknown(run
     assert result.exit_code == ExitCode.OUTCOME_UNKNOWN, result.output
     assert "may be carried out" in result.stderr
     assert "gateway commands list --charger H" in result.stderr
+
+
+CUT = Failure(CODE.UNAVAILABLE, "Socket closed")
+
+CHANGES = {
+    "CreateChargePoint": "chargers add H",
+    "UpdateChargePoint": "chargers update H --new-key",
+    "DeleteChargePoint": "chargers remove H --yes",
+    "DisconnectChargePoint": "chargers disconnect H",
+    "CreateIdTag": "tags add T",
+    "UpdateIdTag": "tags update T --description x",
+    "DeleteIdTag": "tags remove T",
+    "CreateCaller": "callers add bob --role read",
+    "RevokeCaller": "callers revoke bob",
+    "CloseTransaction": "transactions close tx_1 --reason r",
+    "AttributeOrphan": "transactions attribute ev_1 tx_1 --reason r",
+    "CancelFleetJob": "fleet cancel job",
+    "SetLogLevel": "log-level debug --for 5",
+    "Drain": "drain --yes",
+}
+"""By method, a command that makes a change at the gateway."""
+
+
+@pytest.mark.parametrize(("method", "command"), CHANGES.items())
+@pytest.mark.parametrize("failure", [CUT, Failure(CODE.DEADLINE_EXCEEDED, "Deadline Exceeded")], ids=["cut", "late"])
+def test_a_change_whose_answer_did_not_come_may_have_been_made(fake, run, method, command, failure):
+    """A blind repeat would lose a key, or find the name taken; where no gateway answered nothing was done."""
+    fake.answers[method] = failure
+    result = run(*command.split(), "--json")
+    assert (result.exit_code, result.stdout) == (6, "")
+    error = json.loads(result.stderr.splitlines()[-1])["error"]
+    assert (error["status"], error["reason"]) == ("", "OUTCOME_UNKNOWN")
+    assert "may have been done" in error["message"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        target = f"127.0.0.1:{taken.getsockname()[1]}"
+    assert run(*command.split(), "--json", "--target", target).exit_code == 7
+
+
+def test_a_read_whose_answer_did_not_come_is_asked_for_again(fake, run):
+    """Also behind a change of the same run."""
+    for method, command in (("ListChargePoints", "chargers list"), ("GetCommand", "commands show c"),
+                            ("GetServerInfo", "call Server/GetServerInfo")):  # fmt: skip
+        fake.answers[method] = CUT
+        assert run(*command.split(), "--json").exit_code == 7
+    fake.answers["Reset"] = CUT
+    assert run("call", "Command/Reset", '{"chargePoint": "H"}', "--json").exit_code == 6
+    fake.answers["ImportChargePoints"] = [[CUT], [CUT]]
+    line = "identity,key_text\nH,sixteen-bytes-it-has\n"
+    assert run("chargers", "import", "-", "--json", input=line).exit_code == 6
+    assert run("chargers", "import", "-", "--dry-run", "--json", input=line).exit_code == 7
+
+
+def test_what_changes_something_is_known_of_each_method():
+    """By its name; as the gateway has it by the role that it needs."""
+    for service, methods in NEEDS.items():
+        for name in methods:
+            path = f"/{service}/{name}"
+            if service.startswith("gateway.") and name not in ("HandleVendorData", "SignCertificates"):
+                assert changes(path) is not (reads(path) or name == "TapChargePoint"), path
 
 
 def test_a_gateway_that_is_not_there_was_sent_nothing(run):

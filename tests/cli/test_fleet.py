@@ -109,6 +109,7 @@ def test_certificates_that_end_soon_are_renewed(fake, run):
     result = run("fleet", "renew-certificates", "--expiring-within", 30)
     assert result.exit_code == 0
     assert "no charger's certificate ends within 30 days" in result.stderr
+    assert json.loads(run("fleet", "renew-certificates", "--expiring-within", 30, "--json").stdout) == {}
     assert run("fleet", "renew-certificates", "--every", "--no-wait").exit_code == 0
     assert fake.asked("RenewCertificates")[-1].selection.every
     assert run("fleet", "renew-certificates", "--every", "--expiring-within", 1).exit_code == 2

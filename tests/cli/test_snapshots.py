@@ -3,6 +3,7 @@
 import json
 
 import grpc
+import pytest
 
 from gateway.api.v1 import charge_point_pb2 as points
 from gateway.api.v1 import common_pb2, reading_pb2
@@ -72,3 +73,19 @@ def test_meter_values_are_watched(fake, run):
     assert (asked.latest_interval.seconds, asked.latest_interval.nanos) == (2, 500_000_000)
     run("meters")
     assert not fake.asked("WatchMeterValues")[1].HasField("latest_interval")
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "0", "3601", "1e300"])
+def test_a_pace_that_there_is_not_is_wrong_usage(fake, run, seconds):
+    """Nothing is asked, and nothing is a traceback."""
+    result = run("meters", "--every", seconds)
+    assert result.exit_code == 2
+    assert "expected" in result.stderr
+    assert fake.requests == []
+
+
+def test_meter_values_of_a_label_are_watched(fake, run):
+    """As events are."""
+    fake.answers["WatchMeterValues"] = [Failure(grpc.StatusCode.OUT_OF_RANGE, "gone", "BELOW_RETENTION")]
+    run("meters", "--label", "site=north")
+    assert dict(fake.asked("WatchMeterValues")[0].labels) == {"site": "north"}

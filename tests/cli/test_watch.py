@@ -409,3 +409,23 @@ def test_a_watch_is_held_to_labels(fake, run):
     fake.answers["WatchEvents"] = [Failure(grpc.StatusCode.INVALID_ARGUMENT, "enough", "INVALID_REQUEST")]
     assert run("watch", "--label", "site=north", "--label", "floor=1").exit_code == 2
     assert dict(fake.asked("WatchEvents")[0].labels) == {"site": "north", "floor": "1"}
+
+
+def test_a_live_view_holds_to_its_labels(fake, run):
+    """All that it asks for: events, meter values, and what there is at the beginning."""
+    asked, over = threading.Event(), threading.Event()
+
+    def meters(request, context):
+        context.add_callback(over.set)
+        asked.set()
+        over.wait(60)
+        yield from ()
+
+    def events(request, context):
+        asked.wait(60)
+        yield TOO_OLD
+
+    fake.answers.update({"WatchEvents": events, "WatchMeterValues": meters})
+    assert run("watch", "--live", "--label", "site=north").exit_code == 1
+    for method in ("WatchEvents", "WatchMeterValues", "ListChargePoints", "ListTransactions"):
+        assert [dict(each.labels) for each in fake.asked(method)] == [{"site": "north"}], method
