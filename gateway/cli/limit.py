@@ -5,11 +5,13 @@ and `--clear` takes away what `gateway limit` gave, and nothing else. The stack 
 wallboxes refuse any other.
 """
 
+import json as json_
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal, InvalidOperation
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
+import grpc
 import typer
 from attrs import frozen
 
@@ -63,6 +65,13 @@ MAX_MINUTES = (2**31 - 1) // 60 - int(CLOCK_SLACK.total_seconds() // 60)
 
 Purpose = common.ChargingProfilePurpose
 
+PURPOSES: Final = {
+    "ChargePointMaxProfile": Purpose.CHARGING_PROFILE_PURPOSE_CHARGE_POINT_MAX_PROFILE,
+    "TxDefaultProfile": Purpose.CHARGING_PROFILE_PURPOSE_TX_DEFAULT_PROFILE,
+    "TxProfile": Purpose.CHARGING_PROFILE_PURPOSE_TX_PROFILE,
+}
+"""By their names in the arguments of a command."""
+
 
 @frozen
 class Place:
@@ -80,6 +89,10 @@ class Place:
         if self.purpose == Purpose.CHARGING_PROFILE_PURPOSE_TX_DEFAULT_PROFILE:
             return DEFAULT_PROFILE_IDS + int(self.connector.evse)
         return TX_PROFILE_IDS + int(self.connector.evse)
+
+    def is_named_by(self, connector_id: int | None, transaction_id: str | None) -> bool:
+        """Return whether what was typed of it fits."""
+        return connector_id in (None, self.connector.evse) and transaction_id in (None, self.transaction_id)
 
     def __str__(self) -> str:
         if self.purpose == Purpose.CHARGING_PROFILE_PURPOSE_CHARGE_POINT_MAX_PROFILE:
@@ -144,12 +157,16 @@ def limit(
     assert asked is not None
     value = rounded_down(asked, option)
     with connect(target) as gateway:
-        place = find_place(gateway, charge_point, connector_id, transaction)
+        earlier = None if request is None else _sent_before(gateway, charge_point, request)
+        if earlier is not None and earlier[0].is_named_by(connector_id, transaction):
+            place, begins = earlier
+        else:
+            place, begins = find_place(gateway, charge_point, connector_id, transaction), None
         message = api.SetChargingProfileRequest(
             charge_point=charge_point,
             request_id=request_id(request),
             connector=place.connector,
-            charging_profile=profile(place, schedule(value, unit, phases, minutes), stack_level),
+            charging_profile=profile(place, schedule(value, unit, phases, minutes), stack_level, begins),
         )
         set_to = {"limit": str(value), "rate_unit": unit, "applies_to": str(place)}
         answered(gateway.commands.SetChargingProfile, message, json, str(place), set_to)
@@ -183,6 +200,30 @@ def find_place(
     return Place(Purpose.CHARGING_PROFILE_PURPOSE_TX_DEFAULT_PROFILE, connector(connector_id))
 
 
+def _sent_before(gateway: GatewayClient, charge_point: str, request: str) -> tuple[Place, datetime] | None:
+    """Return the target and the beginning of the limit that the same request set before: of that it is a repeat, and of
+    no other, whatever runs by now and however late it is."""
+    asked = api.GetCommandRequest(charge_point=charge_point, request_id=request)
+    try:
+        found = gateway.commands.GetCommand(asked, timeout=READ_SECONDS).command
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            return None
+        raise
+    try:
+        arguments = json_.loads(found.arguments_json)
+        address, given = arguments["connector"], arguments["profile"]
+        place = Place(
+            PURPOSES[given["purpose"]],
+            common.ConnectorAddress(evse=address["evse"], connector=address["connector"]),
+            given.get("transaction_id"),
+        )
+        begun = given["schedule"].get("start_schedule")
+        return place, datetime.now(UTC) if begun is None else datetime.fromisoformat(begun) + CLOCK_SLACK
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None  # another command's: the gateway refuses the id
+
+
 def rounded_down(asked: Decimal, option: str) -> Decimal:
     """The highest limit that OCPP can tell (one decimal, S §7.14) and that is not above the one asked for.
 
@@ -208,10 +249,11 @@ def schedule(limit: Decimal, unit: str, phases: int | None, minutes: int | None)
 
 
 def profile(
-    place: Place, limits: common.ChargingSchedule, stack_level: int, now: datetime | None = None
+    place: Place, limits: common.ChargingSchedule, stack_level: int, begins: datetime | None = None
 ) -> common.ChargingProfile:
     """The profile of a place. Without an end it is relative for a transaction, whose own start is the only clock that
-    counts; everything else is absolute, from a little before now."""
+    counts; everything else is absolute, from a little before it begins, which is
+    now unless said otherwise."""
     kind = common.ChargingProfileKind
     made = common.ChargingProfile(
         charging_profile_id=place.profile_id,
@@ -222,7 +264,7 @@ def profile(
         schedule=limits,
     )
     if place.transaction_id is None or limits.HasField("duration"):
-        start = (now or datetime.now(UTC)).replace(microsecond=0) - CLOCK_SLACK
+        start = (begins or datetime.now(UTC)).replace(microsecond=0) - CLOCK_SLACK
         made.kind = kind.CHARGING_PROFILE_KIND_ABSOLUTE
         made.schedule.start_schedule_time.CopyFrom(timestamp(start))
         if limits.HasField("duration"):

@@ -4,7 +4,7 @@ import _thread
 import json
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import grpc
 import pytest
@@ -246,6 +246,48 @@ def test_without_a_transaction_a_limit_is_for_the_whole_charge_point(limited):
     assert profile.kind == common_pb2.ChargingProfileKind.CHARGING_PROFILE_KIND_ABSOLUTE
     assert profile.schedule.HasField("start_schedule_time")
     assert (profile.schedule.rate_unit, profile.schedule.periods[0].limit) == (2, 3700.0)
+
+
+def stored(request: api.SetChargingProfileRequest) -> api.GetCommandResponse:
+    """The command that a request has made, as the gateway shows it."""
+    profile, transaction = request.charging_profile, {}
+    if profile.HasField("transaction_id"):
+        transaction = {"transaction_id": profile.transaction_id}
+    start = {}
+    if profile.schedule.HasField("start_schedule_time"):
+        start = {"start_schedule": profile.schedule.start_schedule_time.ToDatetime(UTC).isoformat()}
+    names = {1: "ChargePointMaxProfile", 2: "TxDefaultProfile", 3: "TxProfile"}
+    arguments = {
+        "connector": {"evse": request.connector.evse, "connector": request.connector.connector},
+        "profile": {"purpose": names[profile.purpose], "schedule": start, **transaction},
+    }
+    return api.GetCommandResponse(command=api.Command(arguments_json=json.dumps(arguments)))
+
+
+@pytest.mark.parametrize("connectors", [(), (ONE,)], ids=["the whole charge point", "a transaction"])
+def test_a_limit_that_is_given_again_is_the_same_request(fake, limited, connectors):
+    """Its beginning and its place are those of the first time, whatever has begun or ended since."""
+    fake.answers["ListTransactions"] = running(*connectors)
+    fake.answers["GetCommand"] = Failure(grpc.StatusCode.NOT_FOUND, "there is none", "UNKNOWN_COMMAND")
+    given = ("--amps", 6, "--minutes", 30, "--request-id", "r1")
+    first = limited(*given)
+    earlier = stored(first)
+    start = json.loads(earlier.command.arguments_json)
+    moved = first.charging_profile.schedule.start_schedule_time
+    moved.FromDatetime(moved.ToDatetime() - timedelta(hours=1))  # it was given an hour ago
+    start["profile"]["schedule"]["start_schedule"] = moved.ToDatetime(UTC).isoformat()
+    earlier.command.arguments_json = json.dumps(start)
+    fake.answers["GetCommand"] = earlier
+    fake.answers["ListTransactions"] = running(*(() if connectors else (ONE,)))
+    assert limited(*given) == first
+    elsewhere = limited(*given, "--connector", 2)
+    assert elsewhere != first  # another limit under its id, which the gateway refuses
+
+
+@pytest.mark.parametrize("arguments", ["", "[]", '{"connector": {}}', '{"connector": {"evse": 1}, "profile": {}}'])
+def test_a_limit_under_another_commands_id_is_sent_for_the_gateway_to_refuse(fake, limited, arguments):
+    fake.answers["GetCommand"] = api.GetCommandResponse(command=api.Command(arguments_json=arguments))
+    assert limited("--amps", 6, "--request-id", "r1").request_id == "r1"
 
 
 def test_a_limit_on_an_idle_connector_is_for_its_transactions_to_come(limited):
