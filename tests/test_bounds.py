@@ -145,7 +145,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "store.sqlite.store": {"SETTLE_STEP": 200, "PROBE_BYTES": 65_536},
     "store.lists": {"SCANNED": 50_000},
     "store.nodes": {"SILENCE_SECONDS": 10.0, "MAX_SLOT": 1_000},
-    "store.operation_rows": {"MAX_REPORTS": 200},
+    "store.operation_rows": {"MAX_REPORTS": 1_000},
     "store.encoding": {"_MICROSECOND": timedelta(microseconds=1), "INT64_MIN": -(2**63), "INT64_MAX": 2**63 - 1},
     "ocpp.v16.profiles.core": {
         "MAX_CONNECTORS": 256,

@@ -10,11 +10,12 @@ import trio
 
 from gateway.domain.command_states import CommandEvent, settled, unanswered
 from gateway.domain.events import ChargePointDisconnected, NewEvent, OperationEnded
-from gateway.domain.operations import End, Stage
+from gateway.domain.operations import MAINTENANCE, End, OperationRecord, Stage
 from gateway.domain.records import ChargePointRecord
 from gateway.domain.reservations import EXPIRED, ended
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
+from gateway.session.operations import shown_end
 from gateway.session.ports import Journal
 from gateway.session.router import Router
 from gateway.store.api import OverdueOperation, OverdueReservation
@@ -119,23 +120,36 @@ async def end_abandoned_operations(journal: Journal, reads: Reads, trusted: Trus
             if now is None:
                 continue
             for due in await reads.overdue_operations(now - AWAY, CHUNK):
-                await _end_operation(journal, due, now)
+                await _end_operation(journal, reads, due, now)
         except StoreUnavailable:
             continue
 
 
-async def _end_operation(journal: Journal, due: OverdueOperation, now: datetime) -> None:
+async def _end_operation(journal: Journal, reads: Reads, due: OverdueOperation, now: datetime) -> None:
     """One that can't be ended must not keep those after it."""
     record = due.operation
-    end = End.OFFLINE if record.stage is Stage.ACCEPTED else End.UNKNOWN
-    body = OperationEnded(record.operation_id, end, "away", record.transaction_id or None)
     try:
+        body = await _shown_end(reads, record, now)
+        if body is None:
+            end = End.OFFLINE if record.stage is Stage.ACCEPTED else End.UNKNOWN
+            body = OperationEnded(record.operation_id, end, "away", record.transaction_id or None)
         # A session that has begun since looks after it, and this write is refused.
         await journal.commit(Append(record.charge_point, due.epoch, (NewEvent(body, now),)))
     except StoreUnavailable:
         raise
     except Exception:
         log.exception("operation not ended", charge_point=record.charge_point)
+
+
+async def _shown_end(reads: Reads, record: OperationRecord, now: datetime) -> OperationEnded | None:
+    """The end that the charge point has shown before it went away, of which no session has made one."""
+    if record.request.kind not in MAINTENANCE:
+        return None
+    stored = await reads.state(record.charge_point, now)
+    found = None if stored is None else stored.state.operations.get(record.operation_id)
+    if stored is None or found is None:
+        return None
+    return shown_end(found, stored.state.progress, now)
 
 
 class LostEnds:

@@ -1,8 +1,6 @@
 """`gateway fleet`: one operation for each of many chargers, at a pace that is kept."""
 
-from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import grpc
@@ -14,6 +12,7 @@ from gateway.api.v1.fleet_pb2 import (
     ChargePointSelection,
     FleetEnd,
     FleetJob,
+    FleetJobItem,
     FleetOutcome,
     FleetPace,
     GetFleetJobRequest,
@@ -26,7 +25,7 @@ from gateway.api.v1.fleet_pb2 import (
 )
 from gateway.api.v1.operation_pb2 import OperationKind
 from gateway.cli import fleet_summary
-from gateway.cli.charger_certificates import end_within, pem_of
+from gateway.cli.charger_certificates import end_within
 from gateway.cli.commands_send import RequestIdOption, ask
 from gateway.cli.completion import identities
 from gateway.cli.connection import (
@@ -35,15 +34,14 @@ from gateway.cli.connection import (
     TargetOption,
     as_dict,
     connect,
-    duration,
     moment,
     pages,
     request_id,
-    timestamp,
 )
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.key_options import ResetAnywayOption, ResetOption
-from gateway.cli.maintenance import Location, Retries, RetryInterval, Time, typed
+from gateway.cli.maintenance import Location, Retries, RetryInterval, Signature, Signer, Time, update_of
+from gateway.cli.operation_course import stage_name
 from gateway.cli.option_values import one_of, pair_of, spelled
 from gateway.cli.output import Interrupted, JsonOption, facts, fail, local, note, out, print_json, say, table
 from gateway.cli.transactions import LimitOption
@@ -106,12 +104,7 @@ def rotate_keys(
     )
     with connect(target) as gateway:
         job: FleetJob = ask(gateway.fleet.RotateAuthorizationKeys, message).fleet_job
-        if no_wait:
-            _show(job, json)
-            if not json:
-                note(f"gateway fleet watch {job.fleet_job_id} follows it")
-            return
-        _follow(gateway, job, json)
+        _go_on(gateway, job, not no_wait, json)
 
 
 @app.command("renew-certificates")
@@ -138,6 +131,10 @@ def renew_certificates(
         selection = ChargePointSelection(charge_points=charger or (), labels=dict(label or ()), every=every)
         if expiring_within is not None:
             due = _expiring(gateway, dict(label or ()), expiring_within)
+            made = _made_before(gateway, request) if request is not None and not due else None
+            if made is not None:  # sent again: those that were due have been renewed since
+                _go_on(gateway, made, not no_wait, json)
+                return
             if not due:
                 note(f"no charger's certificate ends within {expiring_within} days")
                 if json:
@@ -150,21 +147,14 @@ def renew_certificates(
             pace=FleetPace(per_minute=per_minute, at_once=at_once),
         )
         job: FleetJob = ask(gateway.fleet.RenewCertificates, message).fleet_job
-        if no_wait:
-            _show(job, json)
-            if not json:
-                note(f"gateway fleet watch {job.fleet_job_id} follows it")
-            return
-        _follow(gateway, job, json)
+        _go_on(gateway, job, not no_wait, json)
 
 
 @app.command("install-firmware")
 def install_firmware(
     location: Location,
-    certificate: Annotated[
-        Path, typer.Option("--signing-certificate", help="The certificate that signed the firmware, in PEM.")
-    ],
-    signature: Annotated[str, typer.Option(help="Its signature, in base64.")],
+    certificate: Signer = None,
+    signature: Signature = None,
     charger: ChargersOption = None,
     label: LabelsOption = None,
     every: EveryOption = False,
@@ -179,28 +169,34 @@ def install_firmware(
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
-    """Have chargers fetch and install signed firmware. Those that are offline come when they are back, within seven
-    days; one that gave no answer is sent nothing a second time."""
+    """Have chargers fetch and install firmware, signed or not. Those that are offline come when they are back, within
+    seven days; one that gave no answer is sent nothing a second time."""
+    update = update_of(location, certificate, signature, at, install_at, retries, retry_interval)
     message = RollOutFirmwareRequest(
         request_id=request_id(request),
         selection=ChargePointSelection(charge_points=charger or (), labels=dict(label or ()), every=every),
         pace=FleetPace(per_minute=per_minute, at_once=at_once),
-        location=typed(location),
-        retrieve_time=timestamp(at or datetime.now(UTC)),
-        install_time=None if install_at is None else timestamp(install_at),
-        signing_certificate=pem_of(certificate),
-        signature=signature,
-        retries=retries,
-        retry_interval=None if retry_interval is None else duration(retry_interval),
+        **update,
     )
     with connect(target) as gateway:
         job: FleetJob = ask(gateway.fleet.RollOutFirmware, message).fleet_job
-        if no_wait:
-            _show(job, json)
-            if not json:
-                note(f"gateway fleet watch {job.fleet_job_id} follows it")
-            return
+        _go_on(gateway, job, not no_wait, json)
+
+
+def _go_on(gateway: GatewayClient, job: FleetJob, wait: bool, json: bool) -> None:
+    """Follow a job that was made, or say how to."""
+    if wait:
         _follow(gateway, job, json)
+        return
+    _show(job, json)
+    if not json:
+        note(f"gateway fleet watch {job.fleet_job_id} follows it")
+
+
+def _made_before(gateway: GatewayClient, request: str) -> FleetJob | None:
+    """The job that a request of this id has made."""
+    found = gateway.fleet.ListFleetJobs(ListFleetJobsRequest(), timeout=READ_SECONDS).fleet_jobs
+    return next((each for each in found if each.request_id == request), None)
 
 
 def _expiring(gateway: GatewayClient, labels: dict[str, str], days: int) -> list[str]:
@@ -278,8 +274,8 @@ def items(
     if json:
         print_json([as_dict(each) for each in found])
         return
-    rows = [(each.charge_point, _outcome(each.outcome), each.reason, each.operation_id) for each in found]
-    out().print(table("charger", "outcome", "~reason", "~operation", rows=rows))
+    rows = [(each.charge_point, _outcome(each.outcome), _stage(each), each.reason, each.operation_id) for each in found]
+    out().print(table("charger", "outcome", "stage", "~reason", "~operation", rows=rows))
     if len(found) == limit:
         note(f"the first {limit}; --limit for more")
 
@@ -338,6 +334,7 @@ def _show(job: FleetJob, json: bool) -> None:
         ("pace", f"{job.pace.per_minute:g} a minute, {job.pace.at_once} at once"),
         *([("reset", "also amid a transaction" if job.insist else "once no transaction is open")] if job.reset else []),
         ("firmware", job.firmware.location),
+        *([("signed", "yes" if job.firmware.signature else "no")] if job.firmware.location else []),
         ("state", _state(job)),
         ("chargers", _counts(job)),
         ("created", local(moment(job, "create_time"))),
@@ -360,6 +357,11 @@ def _state(job: FleetJob) -> str:
 
 def _counts(job: FleetJob) -> str:
     return ", ".join(f"{each.count} {_outcome(each.outcome)}" for each in job.counts)
+
+
+def _stage(item: FleetJobItem) -> str:
+    """The stage that the charger's operation has reached; empty: it has none."""
+    return stage_name(item.stage) if item.stage else ""
 
 
 def _outcome(outcome: FleetOutcome.ValueType) -> str:

@@ -1,22 +1,22 @@
 """`gateway firmware` and `gateway log`: files that a charger fetches, and files that it uploads."""
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gateway.api.v1 import command_pb2 as api
 from gateway.api.v1.operation_pb2 import InstallFirmwareRequest, UploadLogRequest
 from gateway.cli.charger_certificates import pem_of
-from gateway.cli.commands_send import RequestIdOption, ask
+from gateway.cli.commands_send import RequestIdOption
 from gateway.cli.completion import ChargePointArgument
-from gateway.cli.connection import DEFAULT_TARGET, TargetOption, as_dict, connect, duration, request_id, timestamp
+from gateway.cli.connection import DEFAULT_TARGET, TargetOption, connect, duration, request_id, timestamp
 from gateway.cli.operation_course import NoWaitOption, carry
 from gateway.cli.option_values import moment_of, one_of, spelled
-from gateway.cli.output import JsonOption, print_json, say
+from gateway.cli.output import JsonOption
 
 Location = Annotated[
     str,
@@ -30,6 +30,11 @@ Time = Annotated[
     datetime | None,
     typer.Option(parser=moment_of, metavar="TIME", help="As 2026-12-31T18:00:00; without a zone, local time."),
 ]
+Signer = Annotated[
+    Path | None,
+    typer.Option("--signing-certificate", help="The certificate that signed it, in PEM; without it, it is not signed."),
+]
+Signature = Annotated[str | None, typer.Option(help="Its signature, in base64.")]
 
 
 class Log(StrEnum):
@@ -72,10 +77,8 @@ def log(
 def firmware(
     charge_point: ChargePointArgument,
     location: Location,
-    certificate: Annotated[
-        Path | None, typer.Option("--signing-certificate", help="The certificate that signed it, in PEM.")
-    ] = None,
-    signature: Annotated[str | None, typer.Option(help="Its signature, in base64.")] = None,
+    certificate: Signer = None,
+    signature: Signature = None,
     at: Time = None,
     install_at: Time = None,
     retries: Retries = None,
@@ -85,44 +88,38 @@ def firmware(
     target: TargetOption = DEFAULT_TARGET,
     json: JsonOption = False,
 ) -> None:
-    """Have a charger fetch and install firmware: signed (SignedUpdateFirmware), or not (UpdateFirmware).
+    """Have a charger fetch and install firmware: signed (SignedUpdateFirmware), or not (UpdateFirmware); and wait until
+    that is done, or is known to have come to nothing. A charger that reports nothing is followed for a day."""
+    update = update_of(location, certificate, signature, at, install_at, retries, retry_interval)
+    message = InstallFirmwareRequest(charge_point=charge_point, request_id=request_id(request), **update)
+    with connect(target) as gateway:
+        carry(gateway, gateway.operations.InstallFirmware, message, not no_wait, json)
 
-    Waits until signed firmware is installed. What becomes of other firmware is shown by `gateway watch`.
-    """
+
+def update_of(
+    location: str,
+    certificate: Path | None,
+    signature: str | None,
+    at: datetime | None,
+    install_at: datetime | None,
+    retries: int | None,
+    retry_interval: int | None,
+) -> dict[str, Any]:
+    """The fields of a request to install firmware. Without a time it is at once, and the request has none: sent again,
+    it is the same. Raises BadParameter."""
     if (certificate is None) != (signature is None):
         raise typer.BadParameter("--signing-certificate and --signature go together")
-    interval = None if retry_interval is None else duration(retry_interval)
-    retrieve = timestamp(at or datetime.now(UTC))
-    with connect(target) as gateway:
-        if certificate is not None:
-            signed = InstallFirmwareRequest(
-                charge_point=charge_point,
-                request_id=request_id(request),
-                location=typed(location),
-                retrieve_time=retrieve,
-                install_time=None if install_at is None else timestamp(install_at),
-                signing_certificate=pem_of(certificate),
-                signature=signature or "",
-                retries=retries,
-                retry_interval=interval,
-            )
-            carry(gateway, gateway.operations.InstallFirmware, signed, not no_wait, json)
-            return
-        if install_at is not None:
-            raise typer.BadParameter("--install-at is for signed firmware only")
-        plain = api.UpdateFirmwareRequest(
-            charge_point=charge_point,
-            request_id=request_id(request),
-            location=typed(location),
-            retrieve_time=retrieve,
-            retries=retries,
-            retry_interval=interval,
-        )
-        response = ask(gateway.commands.UpdateFirmware, plain)
-    if json:
-        print_json(as_dict(response))
-    else:
-        say(f"{charge_point} confirmed the update", "green")
+    if certificate is None and install_at is not None:
+        raise typer.BadParameter("--install-at is for signed firmware only")
+    return {
+        "location": typed(location),
+        "retrieve_time": None if at is None else timestamp(at),
+        "install_time": None if install_at is None else timestamp(install_at),
+        "signing_certificate": "" if certificate is None else pem_of(certificate),
+        "signature": signature or "",
+        "retries": retries,
+        "retry_interval": None if retry_interval is None else duration(retry_interval),
+    }
 
 
 def typed(location: str) -> str:

@@ -7,11 +7,15 @@ from attrs import astuple, evolve, frozen
 
 from gateway.domain import fleet_summary
 from gateway.domain.codec import UnreadableBody, decode_value, encode_value
-from gateway.domain.commands import COMMANDS, Command, Refused, Unknown, operation_of
+from gateway.domain.commands import COMMANDS, Command, Refused, Unknown, UpdateFirmware, operation_of
 from gateway.domain.fleet_summary import NO_POWER, PowerSum
 from gateway.domain.operations import OperationRefused, OperationRequest
 
 VERSION: Final = 1
+
+PLAIN_FIRMWARE: Final = "install"
+"""Name of a request to install firmware that is not signed, in the place of ``operate``. An older node could send the
+command, and would take its empty confirmation for a refusal: it does not know the name, so nothing is begun there."""
 
 UNREADABLE: Final = (UnreadableBody, LookupError, TypeError, ValueError, AttributeError)
 """What reading a message of another form raises."""
@@ -89,7 +93,8 @@ def encode_request(request: Request) -> bytes:
     if isinstance(request, Call):
         fields["call"] = _command(request.command)
     else:
-        fields["operate"] = orjson.Fragment(encode_value(request.request))
+        plain = isinstance(request.request.own_command, UpdateFirmware)
+        fields[PLAIN_FIRMWARE if plain else "operate"] = orjson.Fragment(encode_value(request.request))
         if request.request.own_command is not None:
             fields["own"] = _command(request.request.own_command)
     return orjson.dumps(fields)
@@ -110,7 +115,8 @@ def decode_request(data: bytes) -> Request:
         )
         if "call" in fields:
             return Call(*head, _read_command(fields["call"]))
-        request = decode_value(orjson.dumps(fields["operate"]), OperationRequest)
+        name = PLAIN_FIRMWARE if PLAIN_FIRMWARE in fields else "operate"
+        request = decode_value(orjson.dumps(fields[name]), OperationRequest)
         own = fields.get("own")
         return Operate(*head, request if own is None else evolve(request, own_command=_read_command(own)))
     except UNREADABLE as error:

@@ -1,7 +1,6 @@
 """Requests of the actions: each is made of an identity, a request id and a form. All raise ``FieldError``."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from gateway.api.v1 import command_pb2, common_pb2, operation_pb2, steering_pb2
@@ -157,10 +156,20 @@ def read_configuration(point: str, request_id: str, form: Mapping[str, str]) -> 
 
 
 def firmware(point: str, request_id: str, form: Mapping[str, str]) -> Any:
-    request = command_pb2.UpdateFirmwareRequest(
-        charge_point=point, request_id=request_id, location=text(form, "location", 512)
+    return _fetched(
+        operation_pb2.InstallFirmwareRequest(
+            charge_point=point, request_id=request_id, location=text(form, "location", 512)
+        ),
+        form,
     )
-    request.retrieve_time.FromDatetime(when(form, "at") or datetime.now(UTC) + timedelta(seconds=1))
+
+
+def _fetched(request: Any, form: Mapping[str, str]) -> Any:
+    """The request with the time from which on the firmware is fetched; without one that is at once, also where the form
+    is sent again."""
+    at = when(form, "at")
+    if at is not None:
+        request.retrieve_time.FromDatetime(at)
     return request
 
 
@@ -172,7 +181,7 @@ def signed_firmware(point: str, request_id: str, form: Mapping[str, str]) -> Any
         signing_certificate=text(form, "certificate", 5_500).replace("\r\n", "\n"),
         signature="".join(text(form, "signature", 2_000).split()),
     )
-    request.retrieve_time.FromDatetime(when(form, "at") or datetime.now(UTC) + timedelta(seconds=1))
+    _fetched(request, form)
     install = when(form, "install_at")
     if install is not None:
         request.install_time.FromDatetime(install)

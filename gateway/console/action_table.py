@@ -213,10 +213,11 @@ _ALL: Final = (
         "Update the firmware",
         (
             "The charger fetches the firmware from the address and installs it; it restarts, and ends sessions first.",
-            "A wrong firmware may put it out of service for good. Its progress is shown on its page.",
+            "A wrong firmware may put it out of service for good. Each stage is shown as it is reached; some chargers "
+            "report none, and are followed for a day.",
         ),
-        COMMAND,
-        lambda gateway: gateway.commands.UpdateFirmware,
+        OPERATION,
+        lambda gateway: gateway.operations.InstallFirmware,
         action_requests.firmware,
         (
             Field("location", "Address of the firmware", "url"),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -12,31 +12,60 @@ from gateway.console.progress import progress_of
 from gateway.console.visits import Visit
 from gateway.console.words import command_text, operation_text
 
+ITEMS: Final = 200
+"""Charge points of a job on one page."""
+
+PROGRESS: Final = ("operation.accepted", "operation.advanced", "operation.ended")
+"""Events by which charge points of a job come further."""
+
 
 async def job(visit: Visit) -> Response:
     """A job over many charge points, and what became of each."""
-    identity = visit.path("job_id")
-    request = fleet_pb2.GetFleetJobRequest(fleet_job_id=identity)
-    items = fleet_pb2.ListFleetJobItemsRequest(fleet_job_id=identity, page_token=visit.query("page"), page_size=200)
-    found, listed = await asyncio.gather(
-        visit.call(visit.gateway.fleet.GetFleetJob, request),
-        visit.call(visit.gateway.fleet.ListFleetJobItems, items),
-    )
+    request = fleet_pb2.GetFleetJobRequest(fleet_job_id=visit.path("job_id"))
+    found, listed = await asyncio.gather(visit.call(visit.gateway.fleet.GetFleetJob, request), _items(visit))
     done, total = progress_of(found.fleet_job)
     return visit.page(
-        "job.html", job=found.fleet_job, done=done, total=total, items=listed.items, next_page=listed.next_page_token
+        "job.html",
+        job=found.fleet_job,
+        done=done,
+        total=total,
+        items=listed.items,
+        page=visit.query("page"),
+        next_page=listed.next_page_token,
     )
+
+
+async def _items(visit: Visit) -> fleet_pb2.ListFleetJobItemsResponse:
+    """A page of what became of a job's charge points."""
+    request = fleet_pb2.ListFleetJobItemsRequest(
+        fleet_job_id=visit.path("job_id"), page_token=visit.query("page"), page_size=ITEMS
+    )
+    found: fleet_pb2.ListFleetJobItemsResponse = await visit.call(visit.gateway.fleet.ListFleetJobItems, request)
+    return found
 
 
 async def job_live(visit: Visit) -> Response:
-    """Its progress, until it has ended."""
+    """Its progress, and that of its charge points, until it has ended."""
     request = fleet_pb2.WatchFleetJobRequest(fleet_job_id=visit.path("job_id"))
+    advanced = event_pb2.WatchEventsRequest(types=PROGRESS, start_at=event_pb2.WATCH_START_NOW)
 
     async def messages() -> AsyncIterator[str]:
-        async for each in visit.person.watch(visit.gateway.fleet.WatchFleetJob, request):
-            done, total = progress_of(each.fleet_job)
-            html = visit.fragment("job_progress.html", job=each.fleet_job, done=done, total=total)
-            yield live.message("fragments", {"progress": html})
+        watches = {
+            "job": visit.person.watch(visit.gateway.fleet.WatchFleetJob, request),
+            "events": visit.person.watch(visit.gateway.events.WatchEvents, advanced),
+        }
+        loop = asyncio.get_running_loop()
+        html, shown_at = {"progress": ""}, 0.0
+        async for name, each in live.merged(watches):
+            if name == "job":
+                done, total = progress_of(each.fleet_job)
+                html["progress"] = visit.fragment("job_progress.html", job=each.fleet_job, done=done, total=total)
+            elif not each.events or not html["progress"]:
+                continue
+            await asyncio.sleep(max(0.0, shown_at + live.PAUSE_SECONDS - loop.time()))
+            shown_at = loop.time()
+            html["items"] = visit.fragment("job_items.html", items=(await _items(visit)).items)
+            yield live.message("fragments", html)
         yield live.message("end", {})
 
     return live.response(messages(), visit.console.cookies.left(visit.signed))

@@ -12,6 +12,9 @@ from gateway.console.figures import moment
 
 UNDER_WAY: Final = (fleet_pb2.FLEET_OUTCOME_WAITING, fleet_pb2.FLEET_OUTCOME_UNDER_WAY)
 
+UNKNOWN: Final = (operation_pb2.OPERATION_END_UNKNOWN, operation_pb2.OPERATION_END_TIMED_OUT)
+"""Ends of installations that may have been carried out all the same."""
+
 
 def progress_of(job: fleet_pb2.FleetJob) -> tuple[int, int]:
     """Charge points of a job that have their outcome, and all."""
@@ -28,11 +31,18 @@ class Rollout:
     done: int = 0
     failed: int = 0
     open: int = 0
+    unknown: int = 0
+    """Of which it can't be known what came of them."""
 
     @property
     def total(self) -> int:
         """Installations in all."""
-        return self.done + self.failed + self.open
+        return self.ended + self.open
+
+    @property
+    def ended(self) -> int:
+        """Those that are followed no more."""
+        return self.done + self.failed + self.unknown
 
 
 def rollouts_of(
@@ -50,6 +60,8 @@ def rollouts_of(
             rollout.open += 1
         elif each.end == operation_pb2.OPERATION_END_DONE:
             rollout.done += 1
+        elif each.end in UNKNOWN:
+            rollout.unknown += 1
         else:
             rollout.failed += 1
     return list(found.values())

@@ -11,11 +11,11 @@ from gateway.control.charge_points import label_violations
 from gateway.control.errors import Failure, Status, invalid, not_found
 from gateway.control.ports import Journal
 from gateway.domain.commands import Command, FieldViolation
+from gateway.domain.firmware import FirmwareUpdate
 from gateway.domain.fleet import MAX_AT_ONCE, MAX_ITEMS, MAX_PER_MINUTE, MAX_RUNNING, FleetItem, FleetJob, Pace
 from gateway.domain.labels import Labels
 from gateway.domain.operations import OperationKind
 from gateway.domain.secrets import shown_location
-from gateway.domain.security_commands import SignedUpdateFirmware
 from gateway.domain.values import Clock, new_id
 from gateway.store.api import Store
 from gateway.store.commits import Exists, GuardFailed, Missing
@@ -53,7 +53,7 @@ class NewFleetJob:
     caller: str = ""
     reset: bool = False
     insist: bool = False
-    firmware: SignedUpdateFirmware | None = None
+    firmware: FirmwareUpdate | None = None
 
 
 def unchecked(command: Command) -> tuple[FieldViolation, ...]:
@@ -193,11 +193,11 @@ def _violations(new: NewFleetJob) -> list[FieldViolation]:
     return found
 
 
-def _kept_secrets(firmware: SignedUpdateFirmware) -> list[FieldViolation]:
+def _kept_secrets(firmware: FirmwareUpdate) -> list[FieldViolation]:
     """A job is kept until the last charger has had its turn, and with it what it would send."""
     if shown_location(firmware.location) == firmware.location:
         return []
-    why = "has a password or another secret, which the job would keep on disk; the firmware's signature protects it"
+    why = "has a password or another secret, which the job would keep on disk; InstallFirmware keeps none"
     return [FieldViolation("location", why)]
 
 

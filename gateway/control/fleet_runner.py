@@ -17,7 +17,8 @@ from gateway.control.operations import with_arguments
 from gateway.control.pace import Pacing
 from gateway.control.ports import Commands, Journal
 from gateway.domain.commands import RefusalReason, Refused
-from gateway.domain.fleet import NOT_BEGUN, FleetEnd, FleetItem, FleetJob, FleetProgress
+from gateway.domain.firmware import begins_at
+from gateway.domain.fleet import NOT_BEGUN, SILENT, FleetEnd, FleetItem, FleetJob, FleetProgress
 from gateway.domain.operations import OperationRecord, OperationRefusal, OperationRefused
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
@@ -220,7 +221,14 @@ class _Run:
                 self.parked.discard(identity)
                 if not _has_ended(present := found.get(identity)):
                     assert present is not None, "it would have ended"
-                    (self.under_way if present.holds_place else self.parked).add(identity)
+                    (self.under_way if self._holds_place(present) else self.parked).add(identity)
+
+    def _holds_place(self, present: FleetProgress) -> bool:
+        """Return whether an operation that has not ended counts among those at once."""
+        firmware = self.job.firmware
+        if not present.holds_place or firmware is None:
+            return present.holds_place
+        return self.runner.clock() < begins_at(firmware, present.staged_at) + SILENT
 
     def _ended(self, identity: str, found: FleetProgress | None) -> FleetItem:
         if found is None:  # retention has taken it, or its charge point's identity is another one's by now

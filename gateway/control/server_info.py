@@ -23,6 +23,7 @@ CAPABILITIES: Final = (
     "list-filters",
     "list-positions",
     "nodes",
+    "plain-firmware",
     "reflection-v1",
     "response-compression",
     "security-extension",

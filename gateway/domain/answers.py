@@ -1,7 +1,7 @@
 """Answers of a charger to commands: its confirmations, and its errors."""
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import frozen
 
@@ -94,3 +94,14 @@ class ChargerError:
     code: str
     description: str = ""
     details: str = "{}"
+
+
+def verdict(answer: Any) -> tuple[bool | None, str]:
+    """Return whether a charger's answer is that it will carry the command out, and the answer in its words. None: it
+    can't be read, so the charger may (B9.19)."""
+    if isinstance(answer, ChargerError):
+        return (None if answer.code == INVALID_CONFIRMATION else False), answer.code
+    if isinstance(answer, EmptyAnswer):
+        return True, ""  # UpdateFirmware's confirmation says nothing else
+    said = getattr(answer, "status", "")
+    return said in ("Accepted", "AcceptedCanceled"), said

@@ -217,10 +217,10 @@ class UnlockConnector:
 
 @frozen
 class UpdateFirmware:
-    """``retry_interval`` in seconds (S §5.19)."""
+    """``retrieve_date`` None: from when it is sent on. ``retry_interval`` in seconds (S §5.19)."""
 
     location: str
-    retrieve_date: datetime
+    retrieve_date: datetime | None = None
     retries: int | None = None
     retry_interval: int | None = None
 

@@ -5,16 +5,16 @@ request id, so that it is begun once, whatever becomes of the gateway in between
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from attrs import field, frozen
 
+from gateway.domain.firmware import FirmwareUpdate
 from gateway.domain.operations import OperationKind, OperationRequest, Stage
 from gateway.domain.rotations import rotation_request
-from gateway.domain.security_commands import SignedUpdateFirmware
 
 RPCS: Final[Mapping[OperationKind, str]] = MappingProxyType(
     {
@@ -48,6 +48,11 @@ WAITING_STAGES: Final = frozenset(
     }
 )
 """Stages of operations that wait for a boot, or for a signing service, which may take hours: they hold no place."""
+
+
+SILENT: Final = timedelta(hours=1)
+"""An installation of firmware of which nothing is heard for so long holds no place: many chargers report little of it,
+or nothing, and are followed for a day. A download over a bad mobile link takes less."""
 
 
 class FleetEnd(StrEnum):
@@ -93,8 +98,9 @@ class FleetJob:
     reset: bool = False
     """Of rotations, as ``insist``: of each one (``gateway.domain.rotations``)."""
     insist: bool = False
-    firmware: SignedUpdateFirmware | None = None
-    """Of INSTALL_FIRMWARE. Its location holds no secret: a job is on disk until the last charger has had its turn."""
+    firmware: FirmwareUpdate | None = None
+    """Of INSTALL_FIRMWARE, signed or not. Its location holds no secret: a job is on disk until the last charger has had
+    its turn."""
     cancelled_at: datetime | None = None
     end: FleetEnd | None = None
     ended_at: datetime | None = None
@@ -117,15 +123,18 @@ class FleetItem:
     outcome: str | None = None
     reason: str = ""
     """Why it ended so: of an operation, its reason; of ``NOT_BEGUN``, the refusal's or that of the job's end."""
+    stage: Stage | None = None
+    """The newest stage of its operation, where it is asked for; of no weight where an item is recorded."""
 
 
 @frozen
 class FleetProgress:
     """A begun item's operation as it is now. ``holds_place``: something happens to it, or is about to: its charge point
-    is connected, and it is at none of ``WAITING_STAGES``."""
+    is connected, and it is at none of ``WAITING_STAGES``. ``staged_at``: when it reached its newest stage."""
 
     charge_point: str
     operation_id: str
     end: str | None
     reason: str
     holds_place: bool
+    staged_at: datetime

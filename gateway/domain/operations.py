@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from attrs import evolve, field, frozen
 
 from gateway.domain import maintenance_facts as maintenance
-from gateway.domain.commands import INVALID_CONFIRMATION, ChargerError, Command, CommandState
+from gateway.domain.answers import verdict
+from gateway.domain.commands import Command, CommandState
 from gateway.domain.operation_refusals import OperationRefusal as OperationRefusal
 from gateway.domain.operation_refusals import OperationRefused as OperationRefused
 from gateway.domain.own_commands import OwnCommand as OwnCommand
@@ -218,7 +219,13 @@ class OpenOperation:
     held_until: datetime | None = None
     """Nothing has been waited for in vain before this: the charger has come back meanwhile."""
     seen: tuple[str, ...] = ()
-    """Of ``MAINTENANCE``: words of what has been seen of its work, in their order, each once."""
+    """Of ``MAINTENANCE``: words of what has been seen of its work, in the order in which each was last seen."""
+    failed_at: datetime | None = None
+    """When the failure came that is the newest of those words; None: none of them is one that has a time."""
+    firmware_before: str = ""
+    """Of INSTALL_FIRMWARE: the version when it was accepted, as of the charger's last boot; empty: not known."""
+    renewed_at: datetime | None = None
+    """Of INSTALL_FIRMWARE: when the charger first booted with another version, if it runs that still."""
     signing_id: str = ""
     """Of RENEW_CERTIFICATE: the charger's request."""
     commands: tuple[OwnCommand, ...] = ()
@@ -323,15 +330,6 @@ def _answered(operation: OpenOperation, _: "NewEvent", body: "e.CommandAnswered"
     if not _is_of(operation, body.command_id):
         return maintenance.another_answered(operation, body, said)
     return evolve(operation, command=CommandState.ANSWERED, accepted=accepted, said=said)
-
-
-def verdict(answer: Any) -> tuple[bool | None, str]:
-    """Return whether a charger's answer is that it will carry the command out, and the answer in its words. None: it
-    can't be read, so the charger may (B9.19)."""
-    if isinstance(answer, ChargerError):
-        return (None if answer.code == INVALID_CONFIRMATION else False), answer.code
-    said = getattr(answer, "status", "")
-    return said in ("Accepted", "AcceptedCanceled"), said
 
 
 def _not_sent(operation: OpenOperation, _: "NewEvent", body: "e.CommandNotSent", __: int) -> OpenOperation:

@@ -64,6 +64,12 @@ def command_of(progress: Mapping[str, Progress], work: Work, status: str, ocpp_r
     return "" if known.succeeded and not repeated else known.command_id
 
 
+def newest_update(progress: Mapping[str, Progress]) -> str:
+    """The newest command for firmware that was sent; empty: there was none."""
+    known = progress.get(Work.FIRMWARE)
+    return "" if known is None else known.command_id
+
+
 def begun(before: Progress | None, command_id: str, ocpp_request_id: int | None) -> Progress:
     """The progress once a command was sent. The last status stays until there is another."""
     return evolve(before or Progress(), command_id=command_id, succeeded=False, ocpp_request_id=ocpp_request_id)

@@ -104,11 +104,12 @@ class InstallCertificate:
 
 @frozen
 class SignedUpdateFirmware:
-    """``signing_certificate`` in PEM, ``signature`` in base64, ``retry_interval`` in seconds."""
+    """``retrieve_date`` None: from when it is sent on. ``signing_certificate`` in PEM, ``signature`` in base64,
+    ``retry_interval`` in seconds."""
 
     ocpp_request_id: int
     location: str
-    retrieve_date: datetime
+    retrieve_date: datetime | None
     signing_certificate: str = field(repr=False)
     signature: str = field(repr=False)
     install_date: datetime | None = None

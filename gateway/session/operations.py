@@ -6,10 +6,11 @@ only while an operation is open.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 import trio
+from attrs import evolve
 
 from gateway.charging import plans
 from gateway.charging.operation_checks import refusal, transaction_to_stop
@@ -34,6 +35,8 @@ from gateway.domain.operations import (
     accepted_record,
 )
 from gateway.domain.power import Power
+from gateway.domain.progress import newest_update
+from gateway.domain.records import Progress
 from gateway.domain.values import WHOLE_CHARGE_POINT, ConnectorAddress, new_id
 from gateway.security import maintenance
 from gateway.security.steps import NO_ENTRY, Entry
@@ -112,7 +115,10 @@ class Operations:
         expires_at = now + (timedelta(seconds=seconds) if wait is None else wait)
         if request.kind in MAINTENANCE:
             expires_at = maintenance.followed_until(request, now)
-        body = OperationAccepted(new_id("op"), request_id, request, expires_at, self._transaction(request), caller)
+        boot, installs = context.state.boot, request.kind is OperationKind.INSTALL_FIRMWARE
+        version = (boot.firmware_version or "") if installs and boot is not None else ""
+        transaction_id = self._transaction(request)
+        body = OperationAccepted(new_id("op"), request_id, request, expires_at, transaction_id, caller, version)
         event = NewEvent(body, now)
         sent = self._first_command(request, OpenOperation(accepted_record(context.identity, event, body, 0)))
         if sent is None:
@@ -176,7 +182,7 @@ class Operations:
                 continue
             pending = each.record.command_id in context.state.pending_starts
             if each.record.request.kind in MAINTENANCE:
-                work = maintenance.step(each, now)
+                work = maintenance.step(each, now, newest_update(context.state.progress))
                 found = Step(work.events, work.send, work.due)
             else:
                 paused, steered = self._is_paused(each, now), self._steered(each)
@@ -263,6 +269,14 @@ class Operations:
                 body = OperationEnded(record.operation_id, end, reason, record.transaction_id or None)
                 found.append(NewEvent(body, now, cause=_cause(each)))
         return found
+
+
+def shown_end(operation: OpenOperation, progress: Mapping[str, Progress], now: datetime) -> OperationEnded | None:
+    """The end of an operation of ``MAINTENANCE`` that its charge point has shown, and that is not on disk; None: it has
+    shown none. ``progress``: the charge point's."""
+    events = maintenance.step(evolve(operation, held_until=None), now, newest_update(progress)).events
+    shown = (End.DONE, End.NO_EFFECT, End.REFUSED)
+    return next((body for body in events if isinstance(body, OperationEnded) and body.end in shown), None)
 
 
 def _cause(operation: OpenOperation) -> str:

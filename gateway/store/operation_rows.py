@@ -6,9 +6,11 @@ from decimal import Decimal
 
 import orjson
 
+from gateway.domain.answers import verdict
 from gateway.domain.charging import ChargingRateUnit
 from gateway.domain.codec import UnreadableBody, decode, decode_answer, decode_error
 from gateway.domain.commands import CommandRecord, CommandState
+from gateway.domain.events import NewEvent
 from gateway.domain.maintenance_facts import NOTES
 from gateway.domain.operations import (
     End,
@@ -20,7 +22,6 @@ from gateway.domain.operations import (
     Stage,
     StageReached,
     own_request_id,
-    verdict,
 )
 from gateway.domain.steering import ChangedWanted, RateLimit
 from gateway.domain.values import ConnectorAddress
@@ -69,19 +70,20 @@ def operation(row: Row) -> OperationRecord:
     )
 
 
-MAX_REPORTS = 200
-"""Reports of one operation's work that are read back: several times what a charger has to say of it."""
+MAX_REPORTS = 1_000
+"""Events that say something of one operation's work, as they are read back: several times what a charger has to say of
+it, and the boots of one that falls over each minute and a half of a day."""
 
 
 def with_its_work(found: OpenOperation, rows: Iterable[Row]) -> OpenOperation:
-    """The same with what its charge point has said of its work. ``rows``: type, version and stored body of each event
-    of a type in ``maintenance_facts.NOTES``, in their order."""
-    for name, version, stored in rows:
+    """The same with what its charge point has said of its work. ``rows``: type, version, stored body and time of
+    receipt of each event of a type in ``maintenance_facts.NOTES``, in their order, from the acceptance on."""
+    for name, version, stored, received in rows:
         try:
             body = decode(name, version, stored)
         except UnreadableBody:
             continue  # of a later version: what it says is not known
-        found = NOTES[name](found, None, body, 0)
+        found = NOTES[name](found, NewEvent(body, to_time(received)), body, 0)
     return found
 
 

@@ -94,16 +94,28 @@ def test_a_log_is_asked_for_and_followed(fake, run):
 def test_firmware_is_sent_signed_or_not(fake, run, certificate):
     """By the command that fits; half a signature is none."""
     watched(fake, "InstallFirmware", op.OPERATION_KIND_INSTALL_FIRMWARE, op.OPERATION_END_DONE)
-    fake.answers["UpdateFirmware"] = api.UpdateFirmwareResponse(command=ACCEPTED)
     signed = ("--signing-certificate", certificate, "--signature", "c2ln", "--install-at", "2024-05-02")
     assert run("firmware", "HOME-1", "https://h/f", *signed).exit_code == 0
     assert run("firmware", "HOME-1", "https://h/f", "--at", "2024-05-01T10:00:00Z").exit_code == 0
-    (asked,), (plain,) = fake.asked("InstallFirmware"), fake.asked("UpdateFirmware")
+    asked, plain = fake.asked("InstallFirmware")
     assert (asked.signing_certificate, asked.signature) == ("pem", "c2ln")
     assert asked.install_time == at("2024-05-02T00:00:00Z")
+    assert (plain.signing_certificate, plain.signature, plain.HasField("install_time")) == ("", "", False)
     assert plain.retrieve_time == at("2024-05-01T10:00:00Z")
     assert run("firmware", "HOME-1", "https://h/f", "--signature", "c2ln").exit_code == 2
     assert run("firmware", "HOME-1", "https://h/f", "--install-at", "2024-05-02").exit_code == 2
+
+
+def test_firmware_of_which_nothing_is_known_is_no_success(fake, run):
+    """It is shown why; and given again with its request id, it is the same request, whatever the time is by now."""
+    watched(fake, "InstallFirmware", op.OPERATION_KIND_INSTALL_FIRMWARE, op.OPERATION_END_UNKNOWN, "no-report")
+    for _ in range(2):
+        result = run("firmware", "HOME-1", "https://h/f", "--request-id", "r1")
+        assert result.exit_code == 6
+        assert "no-report" in result.stderr
+    first, again = fake.asked("InstallFirmware")
+    assert first == again
+    assert not first.HasField("retrieve_time")
 
 
 def test_a_certificate_is_renewed(fake, run):

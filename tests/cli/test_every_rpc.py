@@ -55,7 +55,7 @@ COMMANDS = {
     "Command/SignedUpdateFirmware": "call",  # firmware has the operation that sends it, and waits
     "Command/TriggerMessage": "trigger",
     "Command/UnlockConnector": "unlock",
-    "Command/UpdateFirmware": "firmware",
+    "Command/UpdateFirmware": "call",  # likewise
     "Diagnostics/ListDeviations": "deviations",
     "Diagnostics/ListFrames": "frames",
     "Diagnostics/ListRefusedConnections": "refused",

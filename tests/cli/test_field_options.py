@@ -75,8 +75,7 @@ NEITHER = frozenset(
 
 NOT_TYPED = frozenset(
     {
-        "request_id",  # new by each run, as times that nothing was said about
-        "retrieve_time",
+        "request_id",  # new by each run
         "page_size",  # of a list that the command looks through by itself
         "state",  # that of the transaction that `stop` looks for
         "update_mask",  # follows from the options that are given

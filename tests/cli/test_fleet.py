@@ -9,6 +9,7 @@ import pytest
 
 from gateway.api.v1 import fleet_pb2 as pb
 from gateway.api.v1.charge_point_pb2 import ChargePoint, ListChargePointsResponse
+from gateway.api.v1.operation_pb2 import OPERATION_STAGE_DOWNLOADING
 from gateway.cli.exit_codes import ExitCode
 from tests.cli.fakes import Failure, at
 
@@ -115,6 +116,51 @@ def test_certificates_that_end_soon_are_renewed(fake, run):
     assert run("fleet", "renew-certificates", "--every", "--expiring-within", 1).exit_code == 2
 
 
+def test_a_renewal_that_is_given_again_is_the_job_that_it_made(fake, run):
+    """Also where all certificates that were due have been renewed since; another request makes none then."""
+    fake.answers["ListChargePoints"] = ListChargePointsResponse()
+    follows(fake, job("DONE", DONE=2))
+    made = job("DONE", DONE=2)
+    made.request_id = "nightly"
+    fake.answers["ListFleetJobs"] = pb.ListFleetJobsResponse(fleet_jobs=[job(), made])
+    given = ("fleet", "renew-certificates", "--expiring-within", 30, "--request-id")
+    assert run(*given, "nightly").stdout == "fleet_1: done: 2 done\n"
+    assert "no charger's certificate ends within 30 days" in run(*given, "another").stderr
+    assert fake.asked("RenewCertificates") == []
+
+
+def test_plain_firmware_is_rolled_out_and_half_a_signature_is_none(fake, run):
+    """Without a certificate and a signature."""
+    follows(fake, job("DONE", DONE=1, UNKNOWN=1))
+    fake.answers["RollOutFirmware"] = pb.RollOutFirmwareResponse(fleet_job=job(WAITING=2))
+    given = ("fleet", "install-firmware", "https://f.example/2.bin", "--charger", "A")
+    result = run(*given, "--at", "2027-01-01", "--retry-interval", 60)
+    assert (result.exit_code, "1 done, 1 unknown" in result.stderr) == (1, True)
+    (request,) = fake.asked("RollOutFirmware")
+    assert (request.signing_certificate, request.signature) == ("", "")
+    assert (request.retrieve_time, request.retry_interval.seconds) == (at("2027-01-01T00:00:00Z"), 60)
+    for half in (("--signature", "c2ln"), ("--install-at", "2027-01-02")):
+        assert run(*given, *half).exit_code == 2
+    assert len(fake.asked("RollOutFirmware")) == 1
+
+
+def test_items_say_how_far_each_charger_has_come(fake, run):
+    fake.answers["ListFleetJobItems"] = pb.ListFleetJobItemsResponse(
+        items=[
+            pb.FleetJobItem(
+                charge_point="A",
+                outcome=pb.FLEET_OUTCOME_UNDER_WAY,
+                operation_id="op_1",
+                stage=OPERATION_STAGE_DOWNLOADING,
+            ),
+            pb.FleetJobItem(charge_point="B", outcome=pb.FLEET_OUTCOME_WAITING),
+        ]
+    )
+    _, first, second = run("fleet", "items", "fleet_1").stdout.splitlines()
+    assert first.split() == ["A", "under", "way", "downloading", "op_1"]
+    assert second.split() == ["B", "waiting"]
+
+
 def test_a_watch_that_breaks_says_that_the_job_goes_on(fake, run):
     """With the command that follows it, and the exit code of what is not known."""
     follows(fake, job(WAITING=2))
@@ -202,8 +248,12 @@ def test_firmware_is_rolled_out_and_followed(fake, run, tmp_path):
     )
     assert (dict(request.selection.labels), request.pace.per_minute, request.retries) == ({"model": "X"}, 5, 2)
     assert request.install_time == at("2027-01-02T00:00:00Z")
-    assert request.HasField("retrieve_time")
+    assert not request.HasField("retrieve_time")  # at once: given again, it is the same request
     assert not request.HasField("retry_interval")
     shown = run("fleet", "install-firmware", *given, "--no-wait")
     assert "https://f.example/2.bin" in shown.stdout
+    assert re.search(r"signed\s+no", shown.stdout)  # by the job that the gateway made
+    made.firmware.signature = "c2ln"
+    fake.answers["RollOutFirmware"] = pb.RollOutFirmwareResponse(fleet_job=made)
+    assert re.search(r"signed\s+yes", run("fleet", "install-firmware", *given, "--no-wait").stdout)
     assert "gateway fleet watch fleet_1" in shown.stderr

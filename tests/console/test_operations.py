@@ -132,25 +132,28 @@ def test_a_job_is_followed_to_its_end(stage: Stage, visitor: Visitor) -> None:
     assert "cancelled" in visitor.get("/operations").words
 
 
-def test_a_rollout_of_firmware_is_followed_to_its_end(stage: Stage, visitor: Visitor) -> None:
-    """A real charger fetches and installs it; the page says which firmware, and how far it has come."""
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "plain"])
+def test_a_rollout_of_firmware_is_followed_to_its_end(stage: Stage, visitor: Visitor, signed: bool) -> None:
+    """A real charger fetches and installs it; the page says which firmware, and how far it has come, live."""
     stage.wait_connected("HOME-5")
     request = RollOutFirmwareRequest(
-        request_id="rollout",
+        request_id=f"rollout {signed}",
         selection=ChargePointSelection(charge_points=["HOME-5"]),
         location="https://firmware.example/3.bin",
-        signing_certificate=trustme.CA().cert_pem.bytes().decode(),
-        signature="c2lnbmVk",
+        signing_certificate=trustme.CA().cert_pem.bytes().decode() if signed else "",
+        signature="c2lnbmVk" if signed else "",
     )
-    request.retrieve_time.GetCurrentTime()
     job = stage.gateway.fleet.RollOutFirmware(request, timeout=10).fleet_job.fleet_job_id
+    with visitor.stream(f"/jobs/{job}/live") as stream:
+        stream.next("fragments", lambda each: "installing" in each["items"])
     # A charger that boots holds no place, and is looked at each half minute.
     *_, last = stage.gateway.fleet.WatchFleetJob(WatchFleetJobRequest(fleet_job_id=job), timeout=60)
     assert [(each.outcome, each.count) for each in last.fleet_job.counts] == [(FleetOutcome.FLEET_OUTCOME_DONE, 1)]
     page = visitor.get(f"/jobs/{job}")
     assert "1 of 1" in page.words
     assert "https://firmware.example/3.bin" in page.words
-    assert re.search(r"HOME-5\s+done", page.words)
+    assert re.search(r"HOME-5\s+done\s+installing", page.words)
+    assert f"Signed {'yes' if signed else 'no'}" in page.words
     words = visitor.get("/operations").words
     jobs, _, single = words.partition("Firmware that was installed charger by charger")
     assert "install firmware https://firmware.example/3.bin" in jobs

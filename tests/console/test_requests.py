@@ -44,8 +44,18 @@ def test_signed_firmware_is_fetched_and_installed_when_it_is_said_to() -> None:
     assert made.retrieve_time.ToDatetime(UTC) == datetime(2030, 1, 1, tzinfo=UTC)
     assert made.install_time.ToDatetime(UTC) == datetime(2030, 1, 1, 23, tzinfo=UTC)
     now = asked("signed-firmware", **form)
-    assert abs(now.retrieve_time.ToDatetime(UTC) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert not now.HasField("retrieve_time")
     assert not now.HasField("install_time")
+
+
+def test_plain_firmware_without_a_time_is_one_request_however_often_its_form_is_sent() -> None:
+    """At once is no time of the console's; a time that is given is taken."""
+    form = {"location": "https://f.example/1"}
+    first = asked("firmware", **form)
+    assert (first.location, first.HasField("retrieve_time"), first.signature) == (form["location"], False, "")
+    assert asked("firmware", **form) == first
+    made = asked("firmware", **form, at="2030-01-01T00:00")
+    assert made.retrieve_time.ToDatetime(UTC) == datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def test_times_of_a_plan_are_utc_unless_they_have_an_offset() -> None:

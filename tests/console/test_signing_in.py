@@ -17,7 +17,7 @@ from gateway.control.server import ControlSettings
 from gateway.domain.callers import Role
 from gateway.domain.events import TransactionStarted
 from gateway.domain.values import ConnectorAddress
-from tests.console.test_actions import COMMANDS, OPERATIONS, SIGNED
+from tests.console.test_actions import COMMANDS, OPERATIONS, PLAIN, SIGNED
 from tests.console.visitor import Visitor, console
 from tests.control import test_jwt_callers as jwts
 from tests.control.fakes import control
@@ -88,6 +88,7 @@ async def test_a_person_who_only_reads_is_refused_every_action_by_the_gateway(tm
         "plan": {"connector": "1", "steps": "2030-01-01T00:00 9\n2030-01-01T05:00"},
         "clear-plan": {"connector": "1"},
         "reset": {"type": "hard"},
+        "firmware": PLAIN,
         "signed-firmware": SIGNED,
     }  # fmt: skip
     assert fields.keys() == ACTIONS.keys()

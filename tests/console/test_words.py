@@ -264,13 +264,16 @@ def test_an_amount_of_data_has_the_unit_that_reads_best(count: int, shown: str) 
 def test_installations_of_one_firmware_are_one_rollout() -> None:
     """By the address; the newest first, each with what has become of its charge points."""
     found = []
-    for location, end in (("b", 0), ("a", 1), ("b", 1), ("b", 2), ("", 4)):
+    for location, end in (("b", 0), ("a", 1), ("b", 1), ("b", 2), ("", 4), ("a", 7)):
         made = operation_pb2.Operation(end=end)  # type: ignore[arg-type]
         made.arguments_json = json.dumps({"location": location}) if location else ""
         made.create_time.FromDatetime(NOW)
         found.append(made)
-    rollouts = [(each.location, each.done, each.failed, each.open, each.total) for each in rollouts_of(found)]
-    assert rollouts == [("b", 1, 1, 1, 3), ("a", 1, 0, 0, 1), ("", 0, 1, 0, 1)]
+    rollouts = [
+        (each.location, each.done, each.failed, each.unknown, each.open, each.ended, each.total)
+        for each in rollouts_of(found)
+    ]
+    assert rollouts == [("b", 1, 1, 0, 1, 2, 3), ("a", 1, 0, 1, 0, 2, 2), ("", 0, 0, 1, 0, 1, 1)]
     found[0].request_id = found[2].request_id = "fleet_1"
     jobs = [fleet_pb2.FleetJob(fleet_job_id="fleet_1")]
-    assert [(each.location, each.total) for each in rollouts_of(found, jobs)] == [("a", 1), ("b", 1), ("", 1)]
+    assert [(each.location, each.total) for each in rollouts_of(found, jobs)] == [("a", 2), ("b", 1), ("", 1)]

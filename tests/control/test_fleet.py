@@ -11,6 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from gateway.api.v1 import fleet_pb2 as pb
 from gateway.api.v1.operation_pb2 import OPERATION_KIND_INSTALL_FIRMWARE, OPERATION_KIND_RENEW_CERTIFICATE
 from gateway.client import problem_of
+from gateway.domain.commands import UpdateFirmware
 from gateway.domain.fleet import MAX_JOBS, MAX_RUNNING, FleetEnd, FleetItem, FleetJob, Pace
 from gateway.domain.operations import OperationKind
 from gateway.domain.values import Registration
@@ -226,21 +227,62 @@ async def test_a_rollout_of_firmware_is_a_job_that_says_of_which(gateway, failin
     assert (await failing(roll_out, rollout(signature="b3RoZXI="))).reason == "REQUEST_ID_REUSED"
 
 
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "plain"])
+async def test_a_rollout_without_a_time_is_the_same_when_it_is_repeated(gateway, failing, signed):
+    """The gateway's own time makes no other request of it; with a time of its own it is one."""
+    await gateway.journal.commit(CreateChargePoint("CP1", Registration.ACCEPTED, (), NOW))
+    request = rollout()
+    request.ClearField("retrieve_time")
+    if not signed:
+        request.ClearField("signing_certificate")
+        request.ClearField("signature")
+    roll_out = gateway.client.fleet.RollOutFirmware
+    made = (await gateway.call(roll_out, request)).fleet_job
+    assert not made.firmware.HasField("retrieve_time")
+    assert made.firmware.signature == ("c2ln" if signed else "")
+    assert (await gateway.call(roll_out, request)).fleet_job.fleet_job_id == made.fleet_job_id
+    request.retrieve_time.CopyFrom(made.create_time)
+    assert (await failing(roll_out, request)).reason == "REQUEST_ID_REUSED"
+
+
+async def test_a_job_sends_what_it_was_given_and_nothing_in_its_place(gateway, failing):
+    """With a signature signed firmware, without plain; half a signature makes no job, and the one is not the other."""
+    await gateway.journal.commit(CreateChargePoint("CP1", Registration.ACCEPTED, (), NOW))
+    roll_out = gateway.client.fleet.RollOutFirmware
+    plain = rollout("plain")
+    plain.ClearField("signing_certificate")
+    assert [name for name, _ in (await failing(roll_out, plain)).violations] == ["signing_certificate"]
+    plain.ClearField("signature")
+    plain.install_time.FromDatetime(NOW)
+    assert [name for name, _ in (await failing(roll_out, plain)).violations] == ["install_time"]
+    assert gateway.store.fleet_jobs(False) == []
+    plain.ClearField("install_time")
+    job = (await gateway.call(roll_out, plain)).fleet_job
+    kept = gateway.store.fleet_job(job.fleet_job_id)
+    assert kept.operation.own_command == UpdateFirmware("https://firmware.example/2.bin", NOW)
+    assert (await failing(roll_out, rollout("plain"))).reason == "REQUEST_ID_REUSED"
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "plain"])
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
         ({"location": "https://me:a-password-of-mine@firmware.example/2.bin"}, "location"),
         ({"location": "https://firmware.example/2.bin?token=a-secret-of-mine"}, "location"),
-        ({"location": "https://firmware.example/" + "x" * 512}, "location"),
+        ({"location": "https://firmware.example/" + "x" * 1000}, "location"),
         ({"signing_certificate": "none"}, "signing_certificate"),
         ({"signature": "not base64!"}, "signature"),
         ({"location": ""}, "location"),
     ],
 )
-async def test_firmware_that_no_charger_could_take_makes_no_job(gateway, failing, fields, field):
+async def test_firmware_that_no_charger_could_take_makes_no_job(gateway, failing, fields, field, signed):
     """Nor does a location with a secret, which the job would keep; the refusal does not repeat it."""
     await gateway.journal.commit(CreateChargePoint("CP1", Registration.ACCEPTED, (), NOW))
-    problem = await failing(gateway.client.fleet.RollOutFirmware, rollout(**fields))
+    request = rollout(**fields)
+    if not signed and field == "location":
+        request.ClearField("signing_certificate")
+        request.ClearField("signature")
+    problem = await failing(gateway.client.fleet.RollOutFirmware, request)
     assert [name for name, _ in problem.violations] == [field]
     assert "of-mine" not in problem.message
     jobs = (await gateway.call(gateway.client.fleet.ListFleetJobs, pb.ListFleetJobsRequest())).fleet_jobs

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from gateway.control.fleet import FleetCalls, NewFleetJob
 from gateway.control.fleet_runner import SLOW_LOOK_SECONDS, FleetRunner
-from gateway.domain.commands import RefusalReason, Refused
+from gateway.domain.commands import RefusalReason, Refused, UpdateFirmware
 from gateway.domain.events import ChargePointConnected, NewEvent, OperationAccepted, OperationAdvanced, OperationEnded
-from gateway.domain.fleet import FleetJob, Pace
+from gateway.domain.firmware import FirmwareUpdate
+from gateway.domain.fleet import SILENT, FleetJob, Pace
 from gateway.domain.operations import (
     End,
     OperationKind,
@@ -29,7 +31,7 @@ from gateway.domain.rotations import rotation_request
 from gateway.domain.security_commands import SignedUpdateFirmware
 from gateway.domain.values import new_id
 from gateway.store.commits import Append, DeleteChargePoint, Opened, OpenSession
-from tests.support.harness import Harness, virtual_clock
+from tests.support.harness import EPOCH, Harness, virtual_clock
 
 FIRMWARE = SignedUpdateFirmware(
     7, "https://firmware.example/2.bin", datetime(2026, 11, 27, tzinfo=UTC), "-----BEGIN", "c2lnbmF0dXJl", retries=3
@@ -205,6 +207,45 @@ async def test_firmware_is_rolled_out_at_its_pace_and_to_none_twice(
     assert [each.own_command for each in fleet.requests] == [FIRMWARE] * 3
     assert {str(each.arguments["location"]) for each in fleet.requests} == {FIRMWARE.location}  # type: ignore[index, call-overload]
     assert len({each.fingerprint for each in fleet.requests} - {""}) == 1
+
+
+@pytest.mark.parametrize(
+    ("firmware", "silent_from"),
+    [
+        (UpdateFirmware("https://firmware.example/2.bin"), 0.0),
+        (UpdateFirmware("https://firmware.example/2.bin", EPOCH + timedelta(hours=3)), 3 * 3600.0),
+        (evolve(FIRMWARE, retrieve_date=EPOCH, install_date=EPOCH + timedelta(hours=3)), 3 * 3600.0),
+    ],
+    ids=["at once", "to be fetched later", "to be installed later"],
+)
+async def test_an_installation_of_which_nothing_is_heard_holds_no_place(
+    harness: Harness, autojump_clock: MockClock, firmware: FirmwareUpdate, silent_from: float
+) -> None:
+    """Or chargers that report nothing would hold a fleet up, a day for each. One that goes on has its place again, and
+    the end of each is seen."""
+    fleet, identities = fleet_of(harness, 4)
+    jobs = Jobs(harness, fleet)
+    silence = SILENT.total_seconds()
+    async with jobs.run():
+        job = await jobs.make(Pace(600.0, 1), kind=OperationKind.INSTALL_FIRMWARE, firmware=firmware)
+        await trio.sleep(silent_from + silence - 60)
+        assert [identity for identity, _ in fleet.begun] == ["CP1"]
+        await trio.sleep(120)
+        assert [identity for identity, _ in fleet.begun] == ["CP1", "CP2"]
+        fleet.reaches(job, "CP1", Stage.DOWNLOADING)
+        await trio.sleep(2 * SLOW_LOOK_SECONDS)
+        fleet.ends(job, "CP2")
+        await trio.sleep(60)
+        assert [identity for identity, _ in fleet.begun] == ["CP1", "CP2"]
+        await trio.sleep(silence)
+        assert [identity for identity, _ in fleet.begun] == ["CP1", "CP2", "CP3"]
+        for identity in identities:
+            if identity != "CP2":
+                await trio.sleep(60)
+                fleet.ends(job, identity, End.UNKNOWN, "no-report")
+        await trio.sleep(60)
+    assert jobs.counts(job) == {"DONE": 1, "UNKNOWN": 3}
+    assert jobs.end(job) == "DONE"
 
 
 async def test_those_that_are_away_come_when_they_are_back(harness: Harness, autojump_clock: MockClock) -> None:

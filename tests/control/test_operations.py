@@ -17,7 +17,7 @@ from gateway.client import problem_of
 from gateway.control.convert.security_arguments import made_request_id
 from gateway.control.outcomes import OPERATIONS, Effect, RpcOutcome
 from gateway.domain.charging import ChargingRateUnit
-from gateway.domain.commands import FieldViolation, RefusalReason, Refused, Unknown
+from gateway.domain.commands import FieldViolation, RefusalReason, Refused, Unknown, UpdateFirmware
 from gateway.domain.events import OperationAccepted, OperationAdvanced, OperationEnded
 from gateway.domain.operations import (
     End,
@@ -396,10 +396,36 @@ MAINTENANCE = [
         ),
         "InstallFirmware",
         SignedUpdateFirmware(3, "https://h/f", NOW, "pem", "c2ln"),
-        {"location", "retrieve_time", "signing_certificate", "signature"},
+        {"location"},  # without a signature it is plain firmware
+    ),
+    (
+        pb.InstallFirmwareRequest(
+            charge_point="CP1", request_id="r2", location="ftp://u:S3cret@h/f?token=S3cret", retries=2
+        ),
+        "InstallFirmware",
+        UpdateFirmware("ftp://u:S3cret@h/f?token=S3cret", None, 2),
+        {"location"},
     ),
     (pb.RenewCertificateRequest(charge_point="CP1", request_id="r2"), "RenewCertificate", None, set()),
 ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"signature": "c2ln"}, {"signing_certificate"}),
+        ({"signing_certificate": "pem"}, {"signature"}),
+        ({"install_time": NOW, "ocpp_request_id": 0}, {"install_time", "ocpp_request_id"}),
+    ],
+)
+async def test_half_a_signature_is_none_and_plain_firmware_has_nothing_of_it(tmp_path, fields, wrong):
+    """A slip sends no charger firmware that it would not verify."""
+    async with gateway(tmp_path) as (running, _):
+        request = pb.InstallFirmwareRequest(charge_point="CP1", request_id="r", location="https://h/f", **fields)
+        with pytest.raises(grpc.RpcError) as refused:
+            await running.call(running.client.operations.InstallFirmware, request, 10.0)
+        assert {name for name, _ in problem_of(refused.value).violations} == wrong
+        assert running.commands.calls == []
 
 
 @pytest.mark.parametrize(("request_", "rpc", "command", "fields"), MAINTENANCE)

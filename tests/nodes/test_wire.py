@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cluster import wire
-from gateway.domain.commands import COMMANDS, FieldViolation, RefusalReason, Refused, Reset, ResetType, Unknown
+from gateway.domain.commands import (
+    COMMANDS,
+    FieldViolation,
+    RefusalReason,
+    Refused,
+    Reset,
+    ResetType,
+    Unknown,
+    UpdateFirmware,
+)
 from gateway.domain.fleet_summary import NO_POWER, PowerSum, Seen
 from gateway.domain.operation_refusals import OperationRefusal, OperationRefused
 from gateway.domain.operations import OperationKind, OperationRequest
@@ -43,6 +52,17 @@ def test_an_operation_arrives_with_its_command(own: Any) -> None:
     assert arrived == asked
     assert isinstance(arrived, wire.Operate)
     assert arrived.request.own_command == own
+
+
+@given(own=strategy_of(UpdateFirmware))
+def test_plain_firmware_arrives_at_a_node_that_knows_it(own: Any) -> None:
+    """One of before, which reads ``operate`` alone, finds none: its answer is that it could not read the request."""
+    request = OperationRequest(OperationKind.INSTALL_FIRMWARE, own_command=own)
+    message = wire.encode_request(wire.Operate("CP1", 3, "r1", 1.5, "", request))
+    arrived = wire.decode_request(message)
+    assert isinstance(arrived, wire.Operate)
+    assert arrived.request.own_command == own
+    assert not {"operate", "call", "look"} & orjson.loads(message).keys()
 
 
 @pytest.mark.parametrize("reply", REPLIES, ids=lambda each: type(each).__name__)

@@ -14,7 +14,6 @@ from trio.testing import MockClock
 from gateway.app.housekeeping import end_abandoned_operations
 from gateway.control.signing import Declined, Signed, SigningDesk
 from gateway.domain import events as e
-from gateway.domain.codec import encode_command, fingerprint
 from gateway.domain.operations import (
     End,
     OperationKind,
@@ -29,21 +28,11 @@ from gateway.security.maintenance import FIRMWARE_WAIT, LOG_WAIT, RENEWAL_WAIT
 from gateway.store.commits import Append
 from tests.support.charger_certificates import SigningAuthority, pem, request
 from tests.support.harness import Harness, virtual_clock
-from tests.support.station import ACCEPTED, REJECTED, Station, booted
+from tests.support.maintenance import BEGUN, accepts, begins, course, wanted
+from tests.support.station import REJECTED, Station, booted
 
 PLACE = "ftp://user:S3cret@files.example/logs"
 CSR = request("CP1")
-
-
-def wanted(command: Any) -> OperationRequest:
-    """The request of a command, as the control interface makes it."""
-    kinds = {GetLog: OperationKind.UPLOAD_LOG, SignedUpdateFirmware: OperationKind.INSTALL_FIRMWARE}
-    return OperationRequest(
-        kinds[type(command)],
-        arguments=encode_command(command),
-        fingerprint=fingerprint("store", command),
-        own_command=command,
-    )
 
 
 def log(number: int = 7) -> OperationRequest:
@@ -58,34 +47,10 @@ def firmware(number: int = 7) -> OperationRequest:
 RENEWAL = OperationRequest(OperationKind.RENEW_CERTIFICATE)
 
 
-async def begins(harness: Harness, request: OperationRequest, request_id: str = "r1") -> OperationRecord:
-    found = await harness.router.operate("CP1", request, request_id, 60.0)
-    assert isinstance(found, OperationRecord), found
-    return found
-
-
-async def accepts(station: Station, action: str, answer: Any = ACCEPTED) -> Any:
-    """The charger answers the command of the operation: the payload that it was sent."""
-    message_id, _, sent = await station.charger.next_call(action)
-    await station.charger.answer(message_id, answer)
-    await trio.sleep(0.1)
-    return sent
-
-
-def course(harness: Harness, operation_id: str) -> tuple[list[Stage], End | None, str]:
-    """The stages of an operation, its end and the reason."""
-    record = harness.store.operation(operation_id)
-    assert record is not None
-    return [each.stage for each in record.stages], record.end, record.reason
-
-
 async def says(station: Station, action: str, *statuses: str, number: int = 7) -> None:
     for status in statuses:
         assert await station.says(action, status=status, requestId=number) == {}
         await trio.sleep(0.1)
-
-
-BEGUN = [Stage.ACCEPTED, Stage.SENT, Stage.CHARGER_ACCEPTED]
 
 
 async def test_a_log_is_followed_until_it_is_uploaded(harness: Harness, autojump_clock: MockClock) -> None:

@@ -3,12 +3,24 @@
 import pytest
 from attrs import evolve
 
-from gateway.domain.events import OperationAccepted, OperationAdvanced, OperationEnded
+from gateway.domain.codec import UnreadableBody, decode_value
+from gateway.domain.commands import UpdateFirmware
+from gateway.domain.events import (
+    BootInformation,
+    ChargePointBooted,
+    CommandQueued,
+    CommandSent,
+    FirmwareStatusReported,
+    OperationAccepted,
+    OperationAdvanced,
+    OperationEnded,
+)
 from gateway.domain.fleet import MAX_JOBS, MAX_RUNNING, UNDER_WAY, WAITING, FleetEnd, FleetItem, FleetJob, Pace
 from gateway.domain.operations import End, OperationKind, OperationRequest, Stage
 from gateway.domain.security_commands import SignedUpdateFirmware
+from gateway.domain.values import Registration
 from gateway.store.commits import Done, Exists, GuardFailed, Missing
-from gateway.store.fleet import CancelFleetJob, CreateFleetJob, EndFleetJob, RecordFleetItems
+from gateway.store.fleet import CancelFleetJob, CreateFleetJob, EndFleetJob, RecordFleetItems, to_firmware
 from gateway.store.postgres import PostgresStore
 from gateway.store.postgres.recovery import recover
 from tests.store.builders import T0, append, at, connect, create, one
@@ -56,6 +68,77 @@ def test_a_job_keeps_the_firmware_that_it_installs(store):
     other = store.fleet_job("job_a")
     assert other is not None
     assert other.firmware is None
+
+
+@pytest.mark.parametrize(
+    "firmware",
+    [
+        UpdateFirmware("https://f.example/1.bin", T0, 3, 30),
+        UpdateFirmware("https://f.example/1.bin"),
+        SignedUpdateFirmware(7, "https://f.example/1.bin", None, "PEM", "c2ln"),
+    ],
+    ids=["plain", "plain at once", "signed at once"],
+)
+def test_a_job_keeps_firmware_that_is_plain_or_for_at_once(store, firmware):
+    """As it was asked for; so that a repeated request is held against it."""
+    asked = evolve(job("f"), kind=OperationKind.INSTALL_FIRMWARE, firmware=firmware)
+    assert one(store, CreateFleetJob(asked, ("CP1",))) == Done()
+    made = store.fleet_job_by_request("request_f")
+    assert made is not None
+    assert (made.firmware, made.operation.own_command) == (firmware, firmware)
+
+
+def test_an_older_gateway_begins_nothing_of_a_job_that_it_does_not_know():
+    """It reads a job's firmware as signed, each field of it: plain firmware it can't read; of signed firmware for at
+    once it reads the job's time."""
+    plain = to_firmware(evolve(job("f"), firmware=UpdateFirmware("https://f.example/1.bin")))
+    with pytest.raises(UnreadableBody):
+        decode_value(plain.encode(), SignedUpdateFirmware)
+    signed = SignedUpdateFirmware(7, "https://f.example/1.bin", None, "PEM", "c2ln")
+    kept = to_firmware(evolve(job("f"), firmware=signed))
+    assert decode_value(kept.encode(), SignedUpdateFirmware) == evolve(signed, retrieve_date=T0)
+
+
+def test_a_job_of_a_later_version_is_left_alone(store):
+    """It is no job of this gateway's, and in the way of no other."""
+    later = SignedUpdateFirmware("of another kind", "https://f.example/1.bin", T0, "PEM", "c2ln")  # type: ignore[arg-type]
+    one(store, CreateFleetJob(evolve(job("later"), kind=OperationKind.INSTALL_FIRMWARE, firmware=later), ("CP1",)))
+    begin(store, "a", "CP1")
+    for running in (True, False):
+        assert [each.job_id for each in store.fleet_jobs(running)] == ["job_a"]
+
+
+def test_an_item_says_how_far_its_charge_point_has_come(store):
+    """By the newest stage of its operation; of one that has none it says nothing."""
+    begin(store, "a", "CP1", "CP2")
+    epoch = connect(store, "CP1").epoch
+    accepted = OperationAccepted("op_1", "job_a", OperationRequest(KIND), at(60))
+    append(store, accepted, OperationAdvanced("op_1", Stage.SENT), epoch=epoch)
+    one(store, RecordFleetItems("job_a", (FleetItem("CP1", "op_1"),)))
+    assert store.fleet_items("job_a", "", "", 10) == [FleetItem("CP1", "op_1", stage=Stage.SENT), FleetItem("CP2")]
+
+
+def test_what_a_charge_point_showed_of_its_firmware_is_read_back(store):
+    """The version before, from the acceptance; a boot with another one, and when that was; reports in their order."""
+    epoch = connect(store, "CP1").epoch
+    before, after = (BootInformation("V", "M", firmware_version=each) for each in ("1.0", "2.0"))
+    arguments = {"location": "https://f.example/1.bin"}
+    asked = OperationRequest(OperationKind.INSTALL_FIRMWARE, arguments=arguments)
+    append(store, ChargePointBooted(after, Registration.ACCEPTED, 300), epoch=epoch)
+    append(
+        store,
+        OperationAccepted("op_1", "r1", asked, at(86_400), firmware_version="1.0"),
+        CommandQueued("cmd_1", "UpdateFirmware", "op_1", arguments, operation_id="op_1"),
+        CommandSent("cmd_1", "UpdateFirmware"),
+        FirmwareStatusReported("Downloading", command_id="cmd_1"),
+        ChargePointBooted(before, Registration.ACCEPTED, 300),
+        epoch=epoch,
+    )
+    found = store.state("CP1", at(60)).state.operations["op_1"]
+    assert (found.firmware_before, found.seen, found.renewed_at) == ("1.0", ("Downloading",), None)
+    append(store, ChargePointBooted(after, Registration.ACCEPTED, 300), epoch=epoch, seconds=50)
+    found = store.state("CP1", at(60)).state.operations["op_1"]
+    assert found.renewed_at == at(50)
 
 
 def test_only_so_many_run(store):

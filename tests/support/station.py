@@ -71,7 +71,7 @@ class Station:
 
     async def boots(self, **more: Any) -> None:
         """BootNotification is accepted, a status of every connector is taken, and the settle delay passes."""
-        answer = await self.says("BootNotification", **BOOT, **more)
+        answer = await self.says("BootNotification", **BOOT | more)
         assert answer == {"status": "Accepted", "currentTime": time(), "interval": 300}
         for connector in range(self.connectors + 1):
             await self.status(connector, "Available")

@@ -2754,7 +2754,7 @@ class UpdateFirmwareRequest(_message.Message):
     """The number of retries. Unset: the charger decides."""
     @_builtins.property
     def retrieve_time(self) -> _timestamp_pb2.Timestamp:
-        """From when on to fetch it. Required."""
+        """From when on to fetch it. Unset: from when it is sent on."""
 
     @_builtins.property
     def retry_interval(self) -> _duration_pb2.Duration:
@@ -3303,7 +3303,7 @@ class SignedUpdateFirmwareRequest(_message.Message):
     """
     @_builtins.property
     def retrieve_time(self) -> _timestamp_pb2.Timestamp:
-        """From when on to fetch it. Required."""
+        """From when on to fetch it. Unset: from when it is sent on."""
 
     @_builtins.property
     def install_time(self) -> _timestamp_pb2.Timestamp:

@@ -318,10 +318,10 @@ class FleetFirmware(_message.Message):
     location: _builtins.str
     """Its location, a URL."""
     signature: _builtins.str
-    """Its signature in base64."""
+    """Its signature in base64; empty: it is not signed."""
     @_builtins.property
     def retrieve_time(self) -> _timestamp_pb2.Timestamp:
-        """From when on it is fetched."""
+        """From when on it is fetched; unset: from when a charger is sent the command on."""
 
     @_builtins.property
     def install_time(self) -> _timestamp_pb2.Timestamp:
@@ -353,6 +353,7 @@ class FleetJobItem(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
     charge_point: _builtins.str
     """Its identity."""
     outcome: Global___FleetOutcome.ValueType
@@ -363,6 +364,8 @@ class FleetJobItem(_message.Message):
     """Why it ended so: the operation's reason; of NOT_BEGUN an error's reason, "cancelled", "expired", or "lost": the
     operation is not there any more.
     """
+    stage: _operation_pb2.OperationStage.ValueType
+    """How far its operation has come; unspecified where there is none."""
     def __init__(
         self,
         *,
@@ -370,10 +373,11 @@ class FleetJobItem(_message.Message):
         outcome: Global___FleetOutcome.ValueType = ...,
         operation_id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        stage: _operation_pb2.OperationStage.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "operation_id", b"operation_id", "outcome", b"outcome", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_point", b"charge_point", "operation_id", b"operation_id", "outcome", b"outcome", "reason", b"reason", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -536,22 +540,26 @@ class RollOutFirmwareRequest(_message.Message):
     request_id: _builtins.str
     """The caller's id for the job. Required."""
     location: _builtins.str
-    """The firmware's location: a URL of at most 512 characters, without a password or another secret. Required."""
+    """The firmware's location: a URL of at most 512 characters (1,000 of plain firmware), without a password or another
+    secret. Required.
+    """
     signing_certificate: _builtins.str
-    """The certificate that signed the firmware, in PEM, at most 5,500 characters, valid now. Required."""
+    """The certificate that signed the firmware, in PEM, at most 5,500 characters, valid now. Unset, as the signature: the
+    firmware is not signed.
+    """
     signature: _builtins.str
-    """The firmware's signature in base64, at most 800 characters. Required."""
+    """The firmware's signature in base64, at most 800 characters."""
     retries: _builtins.int
     """The number of retries. Unset: the charger decides."""
     ocpp_request_id: _builtins.int
-    """OCPP's requestId, the same for each charger. Unset: the gateway makes one from request_id."""
+    """Of signed firmware: OCPP's requestId, the same for each charger. Unset: the gateway makes one from request_id."""
     @_builtins.property
     def selection(self) -> Global___ChargePointSelection:
         """The charge points. Required."""
 
     @_builtins.property
     def pace(self) -> Global___FleetPace:
-        """The pace; unset: 60 a minute, 20 at once. At once are those that fetch or install."""
+        """The pace; unset: 60 a minute, 20 at once. At once are those that fetch or install, or are about to."""
 
     @_builtins.property
     def time_limit(self) -> _duration_pb2.Duration:
@@ -559,11 +567,11 @@ class RollOutFirmwareRequest(_message.Message):
 
     @_builtins.property
     def retrieve_time(self) -> _timestamp_pb2.Timestamp:
-        """From when on to fetch it. Required."""
+        """From when on to fetch it. Unset: at once, from when each charger is sent the command on."""
 
     @_builtins.property
     def install_time(self) -> _timestamp_pb2.Timestamp:
-        """From when on to install it. Unset: as soon as it is fetched."""
+        """Of signed firmware: from when on to install it. Unset: as soon as it is fetched."""
 
     @_builtins.property
     def retry_interval(self) -> _duration_pb2.Duration:

@@ -122,9 +122,11 @@ class FleetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RollOutFirmware(self, request, context):
-        """Has each charger fetch and install firmware that is signed (OperationService.InstallFirmware). The job keeps what it
-        sends: a location with a password or another secret is refused with INVALID_ARGUMENT. A charger that gave no answer is
-        sent nothing a second time; its outcome is UNKNOWN or TIMED_OUT. Errors else as of RotateAuthorizationKeys.
+        """Has each charger fetch and install firmware (OperationService.InstallFirmware): signed where a certificate and a
+        signature are given, else plain; no charger gets the one in place of the other. The job keeps what it sends: a location
+        with a password or another secret is refused with INVALID_ARGUMENT. A charger that gave no answer is sent nothing a
+        second time; its outcome is UNKNOWN or TIMED_OUT. One of which nothing was heard for an hour holds no place any more.
+        Errors else as of RotateAuthorizationKeys.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,9 +51,11 @@ class FleetServiceStub:
     RotateAuthorizationKeys.
     """
     RollOutFirmware: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.RollOutFirmwareRequest, _fleet_pb2.RollOutFirmwareResponse]
-    """Has each charger fetch and install firmware that is signed (OperationService.InstallFirmware). The job keeps what it
-    sends: a location with a password or another secret is refused with INVALID_ARGUMENT. A charger that gave no answer is
-    sent nothing a second time; its outcome is UNKNOWN or TIMED_OUT. Errors else as of RotateAuthorizationKeys.
+    """Has each charger fetch and install firmware (OperationService.InstallFirmware): signed where a certificate and a
+    signature are given, else plain; no charger gets the one in place of the other. The job keeps what it sends: a location
+    with a password or another secret is refused with INVALID_ARGUMENT. A charger that gave no answer is sent nothing a
+    second time; its outcome is UNKNOWN or TIMED_OUT. One of which nothing was heard for an hour holds no place any more.
+    Errors else as of RotateAuthorizationKeys.
     """
     GetFleetJob: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.GetFleetJobRequest, _fleet_pb2.GetFleetJobResponse]
     """Returns one job. NOT_FOUND with reason UNKNOWN_FLEET_JOB if there is none."""
@@ -101,9 +103,11 @@ class FleetServiceAsyncStub(FleetServiceStub):
     RotateAuthorizationKeys.
     """
     RollOutFirmware: _aio.UnaryUnaryMultiCallable[_fleet_pb2.RollOutFirmwareRequest, _fleet_pb2.RollOutFirmwareResponse]  # type: ignore[assignment]
-    """Has each charger fetch and install firmware that is signed (OperationService.InstallFirmware). The job keeps what it
-    sends: a location with a password or another secret is refused with INVALID_ARGUMENT. A charger that gave no answer is
-    sent nothing a second time; its outcome is UNKNOWN or TIMED_OUT. Errors else as of RotateAuthorizationKeys.
+    """Has each charger fetch and install firmware (OperationService.InstallFirmware): signed where a certificate and a
+    signature are given, else plain; no charger gets the one in place of the other. The job keeps what it sends: a location
+    with a password or another secret is refused with INVALID_ARGUMENT. A charger that gave no answer is sent nothing a
+    second time; its outcome is UNKNOWN or TIMED_OUT. One of which nothing was heard for an hour holds no place any more.
+    Errors else as of RotateAuthorizationKeys.
     """
     GetFleetJob: _aio.UnaryUnaryMultiCallable[_fleet_pb2.GetFleetJobRequest, _fleet_pb2.GetFleetJobResponse]  # type: ignore[assignment]
     """Returns one job. NOT_FOUND with reason UNKNOWN_FLEET_JOB if there is none."""
@@ -166,9 +170,11 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_pb2.RollOutFirmwareRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.RollOutFirmwareResponse, _abc.Awaitable[_fleet_pb2.RollOutFirmwareResponse]]:
-        """Has each charger fetch and install firmware that is signed (OperationService.InstallFirmware). The job keeps what it
-        sends: a location with a password or another secret is refused with INVALID_ARGUMENT. A charger that gave no answer is
-        sent nothing a second time; its outcome is UNKNOWN or TIMED_OUT. Errors else as of RotateAuthorizationKeys.
+        """Has each charger fetch and install firmware (OperationService.InstallFirmware): signed where a certificate and a
+        signature are given, else plain; no charger gets the one in place of the other. The job keeps what it sends: a location
+        with a password or another secret is refused with INVALID_ARGUMENT. A charger that gave no answer is sent nothing a
+        second time; its outcome is UNKNOWN or TIMED_OUT. One of which nothing was heard for an hour holds no place any more.
+        Errors else as of RotateAuthorizationKeys.
         """
 
     @_abc_1.abstractmethod

@@ -49,7 +49,7 @@ class _OperationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operati
     OPERATION_KIND_UPLOAD_LOG: _OperationKind.ValueType  # 20
     """A log that is uploaded."""
     OPERATION_KIND_INSTALL_FIRMWARE: _OperationKind.ValueType  # 21
-    """Signed firmware that is installed."""
+    """Firmware that is installed."""
     OPERATION_KIND_RENEW_CERTIFICATE: _OperationKind.ValueType  # 22
     """A new certificate of the charger's own."""
 
@@ -75,7 +75,7 @@ OPERATION_KIND_UPGRADE_SECURITY_PROFILE: OperationKind.ValueType  # 7
 OPERATION_KIND_UPLOAD_LOG: OperationKind.ValueType  # 20
 """A log that is uploaded."""
 OPERATION_KIND_INSTALL_FIRMWARE: OperationKind.ValueType  # 21
-"""Signed firmware that is installed."""
+"""Firmware that is installed."""
 OPERATION_KIND_RENEW_CERTIFICATE: OperationKind.ValueType  # 22
 """A new certificate of the charger's own."""
 Global___OperationKind: _TypeAlias = OperationKind  # noqa: Y015
@@ -311,9 +311,10 @@ class Operation(_message.Message):
     reason: _builtins.str
     """Why it ended as it did: the charger's word of REFUSED; a command's reason of OFFLINE and NOT_SENT; "never-started",
     "no-power", "no-readings", "no-stop", "transaction-stopped", "transaction-lost", "transaction-closed", "kept",
-    "superseded", "ineffective", "not-verified", "no-end", "gateway-restarted", "no-answer", "no-boot", "old-key",
-    "reset-not-sent", "too-many-keys", "deadline", "away", "deleted"; "paused" of a start that is DONE while a pause is
-    wanted; more may come. Empty while it is open, and nearly always of DONE.
+    "superseded", "ineffective", "not-verified", "no-end", "no-report", "idle", "gateway-restarted", "no-answer",
+    "no-boot", "old-key", "reset-not-sent", "too-many-keys", "deadline", "away", "deleted"; of what is DONE "paused" where a
+    pause is wanted after a start, "new-version" of firmware that no report says is installed; more may come. Empty while it
+    is open, and nearly always of DONE.
     """
     sequence: _builtins.int
     """The sequence of its newest event."""
@@ -860,7 +861,9 @@ Global___UploadLogResponse: _TypeAlias = UploadLogResponse  # noqa: Y015
 
 @_typing.final
 class InstallFirmwareRequest(_message.Message):
-    """Request of InstallFirmware. The fields are SignedUpdateFirmwareRequest's."""
+    """Request of InstallFirmware. The fields are SignedUpdateFirmwareRequest's; without a certificate and a signature the
+    command is UpdateFirmware, which has no install_time and no ocpp_request_id.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -879,22 +882,24 @@ class InstallFirmwareRequest(_message.Message):
     request_id: _builtins.str
     """The caller's id for the operation. Required."""
     location: _builtins.str
-    """The firmware's location: a URL of at most 512 characters. Required."""
+    """The firmware's location: a URL of at most 512 characters (1,000 of plain firmware). Required."""
     signing_certificate: _builtins.str
-    """The certificate that signed the firmware, in PEM, at most 5,500 characters, valid now. Required."""
+    """The certificate that signed the firmware, in PEM, at most 5,500 characters, valid now. Unset, as the signature: the
+    firmware is not signed.
+    """
     signature: _builtins.str
-    """The firmware's signature in base64, at most 800 characters. Required."""
+    """The firmware's signature in base64, at most 800 characters."""
     retries: _builtins.int
     """The number of retries. Unset: the charger decides."""
     ocpp_request_id: _builtins.int
-    """OCPP's requestId. Unset: the gateway makes one from request_id."""
+    """Of signed firmware: OCPP's requestId. Unset: the gateway makes one from request_id."""
     @_builtins.property
     def retrieve_time(self) -> _timestamp_pb2.Timestamp:
-        """From when on to fetch it. Required."""
+        """From when on to fetch it. Unset: at once."""
 
     @_builtins.property
     def install_time(self) -> _timestamp_pb2.Timestamp:
-        """From when on to install it. Unset: as soon as it is fetched."""
+        """Of signed firmware: from when on to install it. Unset: as soon as it is fetched."""
 
     @_builtins.property
     def retry_interval(self) -> _duration_pb2.Duration:

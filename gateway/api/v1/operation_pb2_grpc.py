@@ -200,9 +200,13 @@ class OperationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def InstallFirmware(self, request, context):
-        """Has the charger fetch, verify and install signed firmware (SignedUpdateFirmware), and follows it: DONE when it is
-        installed, NO_EFFECT when a step fails, or a later update takes its place. Not sent within two minutes it never is;
-        followed for a day from the time at which it is to be fetched, or installed.
+        """Has the charger fetch and install firmware, and follows it: signed firmware (SignedUpdateFirmware) where a certificate
+        and a signature are given, else plain (UpdateFirmware). DONE when the charger reports it as installed, or has booted
+        with another firmware version and gone on with it for five minutes (reason "new-version"); NO_EFFECT when a step fails,
+        or a later update takes the place of signed firmware. Plain firmware whose reports may be a later update's ends UNKNOWN
+        ("superseded"). Not sent within two minutes it never is; followed for a day from the time at which it is to be fetched,
+        or installed: what it has come to is UNKNOWN then ("no-report" where nothing was ever reported, "idle" where the last
+        report was Idle, "no-end").
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

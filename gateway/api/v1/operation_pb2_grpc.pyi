@@ -81,9 +81,13 @@ class OperationServiceStub:
     upload takes its place. Not sent within two minutes it never is; followed for six hours.
     """
     InstallFirmware: _grpc.UnaryUnaryMultiCallable[_operation_pb2.InstallFirmwareRequest, _operation_pb2.InstallFirmwareResponse]
-    """Has the charger fetch, verify and install signed firmware (SignedUpdateFirmware), and follows it: DONE when it is
-    installed, NO_EFFECT when a step fails, or a later update takes its place. Not sent within two minutes it never is;
-    followed for a day from the time at which it is to be fetched, or installed.
+    """Has the charger fetch and install firmware, and follows it: signed firmware (SignedUpdateFirmware) where a certificate
+    and a signature are given, else plain (UpdateFirmware). DONE when the charger reports it as installed, or has booted
+    with another firmware version and gone on with it for five minutes (reason "new-version"); NO_EFFECT when a step fails,
+    or a later update takes the place of signed firmware. Plain firmware whose reports may be a later update's ends UNKNOWN
+    ("superseded"). Not sent within two minutes it never is; followed for a day from the time at which it is to be fetched,
+    or installed: what it has come to is UNKNOWN then ("no-report" where nothing was ever reported, "idle" where the last
+    report was Idle, "no-end").
     """
     RenewCertificate: _grpc.UnaryUnaryMultiCallable[_operation_pb2.RenewCertificateRequest, _operation_pb2.RenewCertificateResponse]
     """Has the charger ask for a new certificate of its own (ExtendedTriggerMessage), and follows it until the signing service
@@ -161,9 +165,13 @@ class OperationServiceAsyncStub(OperationServiceStub):
     upload takes its place. Not sent within two minutes it never is; followed for six hours.
     """
     InstallFirmware: _aio.UnaryUnaryMultiCallable[_operation_pb2.InstallFirmwareRequest, _operation_pb2.InstallFirmwareResponse]  # type: ignore[assignment]
-    """Has the charger fetch, verify and install signed firmware (SignedUpdateFirmware), and follows it: DONE when it is
-    installed, NO_EFFECT when a step fails, or a later update takes its place. Not sent within two minutes it never is;
-    followed for a day from the time at which it is to be fetched, or installed.
+    """Has the charger fetch and install firmware, and follows it: signed firmware (SignedUpdateFirmware) where a certificate
+    and a signature are given, else plain (UpdateFirmware). DONE when the charger reports it as installed, or has booted
+    with another firmware version and gone on with it for five minutes (reason "new-version"); NO_EFFECT when a step fails,
+    or a later update takes the place of signed firmware. Plain firmware whose reports may be a later update's ends UNKNOWN
+    ("superseded"). Not sent within two minutes it never is; followed for a day from the time at which it is to be fetched,
+    or installed: what it has come to is UNKNOWN then ("no-report" where nothing was ever reported, "idle" where the last
+    report was Idle, "no-end").
     """
     RenewCertificate: _aio.UnaryUnaryMultiCallable[_operation_pb2.RenewCertificateRequest, _operation_pb2.RenewCertificateResponse]  # type: ignore[assignment]
     """Has the charger ask for a new certificate of its own (ExtendedTriggerMessage), and follows it until the signing service
@@ -286,9 +294,13 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_pb2.InstallFirmwareRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operation_pb2.InstallFirmwareResponse, _abc.Awaitable[_operation_pb2.InstallFirmwareResponse]]:
-        """Has the charger fetch, verify and install signed firmware (SignedUpdateFirmware), and follows it: DONE when it is
-        installed, NO_EFFECT when a step fails, or a later update takes its place. Not sent within two minutes it never is;
-        followed for a day from the time at which it is to be fetched, or installed.
+        """Has the charger fetch and install firmware, and follows it: signed firmware (SignedUpdateFirmware) where a certificate
+        and a signature are given, else plain (UpdateFirmware). DONE when the charger reports it as installed, or has booted
+        with another firmware version and gone on with it for five minutes (reason "new-version"); NO_EFFECT when a step fails,
+        or a later update takes the place of signed firmware. Plain firmware whose reports may be a later update's ends UNKNOWN
+        ("superseded"). Not sent within two minutes it never is; followed for a day from the time at which it is to be fetched,
+        or installed: what it has come to is UNKNOWN then ("no-report" where nothing was ever reported, "idle" where the last
+        report was Idle, "no-end").
         """
 
     @_abc_1.abstractmethod

@@ -414,9 +414,13 @@ class OperationService:
         return self._transport.unary(Method("/gateway.api.v1.OperationService/UploadLog", v1.UploadLogRequest, v1.UploadLogResponse, Repeatable.BY_REQUEST_ID), request, timeout)
 
     def install_firmware(self, request: v1.InstallFirmwareRequest, timeout: float | None = None) -> v1.InstallFirmwareResponse:
-        """Has the charger fetch, verify and install signed firmware (SignedUpdateFirmware), and follows it: DONE
-        when it is installed, NO_EFFECT when a step fails, or a later update takes its place. Not sent within two
-        minutes it never is; followed for a day from the time at which it is to be fetched, or installed."""
+        """Has the charger fetch and install firmware, and follows it: signed firmware (SignedUpdateFirmware) where
+        a certificate and a signature are given, else plain (UpdateFirmware). DONE when the charger reports it as
+        installed, or has booted with another firmware version and gone on with it for five minutes (reason "new-
+        version"); NO_EFFECT when a step fails, or a later update takes the place of signed firmware. Plain firmware
+        whose reports may be a later update's ends UNKNOWN ("superseded"). Not sent within two minutes it never is;
+        followed for a day from the time at which it is to be fetched, or installed: what it has come to is UNKNOWN
+        then ("no-report" where nothing was ever reported, "idle" where the last report was Idle, "no-end")."""
         return self._transport.unary(Method("/gateway.api.v1.OperationService/InstallFirmware", v1.InstallFirmwareRequest, v1.InstallFirmwareResponse, Repeatable.BY_REQUEST_ID), request, timeout)
 
     def renew_certificate(self, request: v1.RenewCertificateRequest, timeout: float | None = None) -> v1.RenewCertificateResponse:
@@ -576,10 +580,11 @@ class FleetService:
         return self._transport.unary(Method("/gateway.api.v1.FleetService/RenewCertificates", v1.RenewCertificatesRequest, v1.RenewCertificatesResponse, Repeatable.BY_REQUEST_ID), request, timeout)
 
     def roll_out_firmware(self, request: v1.RollOutFirmwareRequest, timeout: float | None = None) -> v1.RollOutFirmwareResponse:
-        """Has each charger fetch and install firmware that is signed (OperationService.InstallFirmware). The job
+        """Has each charger fetch and install firmware (OperationService.InstallFirmware): signed where a
+        certificate and a signature are given, else plain; no charger gets the one in place of the other. The job
         keeps what it sends: a location with a password or another secret is refused with INVALID_ARGUMENT. A
-        charger that gave no answer is sent nothing a second time; its outcome is UNKNOWN or TIMED_OUT. Errors else
-        as of RotateAuthorizationKeys."""
+        charger that gave no answer is sent nothing a second time; its outcome is UNKNOWN or TIMED_OUT. One of which
+        nothing was heard for an hour holds no place any more. Errors else as of RotateAuthorizationKeys."""
         return self._transport.unary(Method("/gateway.api.v1.FleetService/RollOutFirmware", v1.RollOutFirmwareRequest, v1.RollOutFirmwareResponse, Repeatable.BY_REQUEST_ID), request, timeout)
 
     def get_fleet_job(self, request: v1.GetFleetJobRequest, timeout: float | None = None) -> v1.GetFleetJobResponse:

@@ -161,7 +161,7 @@ def unlock_connector(request: pb.UnlockConnectorRequest, fields: Fields) -> c.Un
 def update_firmware(request: pb.UpdateFirmwareRequest, fields: Fields) -> c.UpdateFirmware:
     return c.UpdateFirmware(
         location=fields.text("location", request.location),
-        retrieve_date=fields.time("retrieve_time", request, "retrieve_time"),
+        retrieve_date=fields.optional_time("retrieve_time", request, "retrieve_time"),
         retries=request.retries if request.HasField("retries") else None,
         retry_interval=fields.optional_seconds("retry_interval", request, "retry_interval"),
     )

@@ -2,12 +2,14 @@
 ``gateway.ocpp.v16.security_checks``'s."""
 
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from gateway.api.v1 import command_pb2 as pb
+from gateway.control.convert.arguments import update_firmware
 from gateway.control.convert.enums import CERTIFICATE_USE, EXTENDED_TRIGGER, HASH_ALGORITHM, LOG_TYPE
 from gateway.control.convert.requests import Fields
 from gateway.domain import security_commands as s
+from gateway.domain.firmware import FirmwareUpdate
 
 OCPP_REQUEST_IDS: Final = 2**31
 """OCPP's requestId is an integer, which chargers keep in 32 bits with a sign."""
@@ -71,13 +73,28 @@ def signed_update_firmware(request: pb.SignedUpdateFirmwareRequest, fields: Fiel
     return s.SignedUpdateFirmware(
         _ocpp_request_id(request),
         fields.text("location", request.location),
-        fields.time("retrieve_time", request, "retrieve_time"),
+        fields.optional_time("retrieve_time", request, "retrieve_time"),
         fields.text("signing_certificate", request.signing_certificate),
         fields.text("signature", request.signature),
         fields.optional_time("install_time", request, "install_time"),
         request.retries if request.HasField("retries") else None,
         fields.optional_seconds("retry_interval", request, "retry_interval"),
     )
+
+
+OF_SIGNED_FIRMWARE: Final = ("install_time", "ocpp_request_id")
+"""Fields for which UpdateFirmware has no place."""
+
+
+def firmware_update(request: Any, fields: Fields) -> FirmwareUpdate:
+    """Signed firmware where a certificate or a signature is given, for which both are needed; plain firmware else.
+    ``request``: one whose fields are InstallFirmwareRequest's."""
+    if request.signing_certificate or request.signature:
+        return signed_update_firmware(request, fields)
+    for name in OF_SIGNED_FIRMWARE:
+        if request.HasField(name):
+            fields.wrong(name, "is for signed firmware: UpdateFirmware has nothing of the kind")
+    return update_firmware(request, fields)
 
 
 def _use(

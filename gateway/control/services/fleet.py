@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 from attrs import evolve
 
@@ -10,14 +10,15 @@ from gateway.api.v1 import fleet_pb2 as pb
 from gateway.api.v1.fleet_pb2_grpc import FleetServiceServicer
 from gateway.bridge import Bridge
 from gateway.control.convert.common import timestamp
-from gateway.control.convert.enums import FLEET_END, FLEET_OUTCOME, OPERATION_KIND
+from gateway.control.convert.enums import FLEET_END, FLEET_OUTCOME, OPERATION_KIND, OPERATION_STAGE
 from gateway.control.convert.fleet_summary import fleet_summary
 from gateway.control.convert.requests import Fields
-from gateway.control.convert.security_arguments import signed_update_firmware
+from gateway.control.convert.security_arguments import firmware_update
 from gateway.control.fleet import DEFAULT_LIMIT, DEFAULT_PACE, FleetCalls, NewFleetJob
 from gateway.control.fleet_summary import FleetSummaries
 from gateway.control.services.paging import page
 from gateway.control.services.rpc import CALLER, SCOPE, Context, Service, changing, streaming, unary
+from gateway.domain.firmware import FirmwareUpdate
 from gateway.domain.fleet import UNDER_WAY, WAITING, FleetItem, FleetJob, Pace
 from gateway.domain.operations import OperationKind
 from gateway.domain.security_commands import SignedUpdateFirmware
@@ -54,7 +55,7 @@ class FleetRpcs(Service, FleetServiceServicer):
     @changing
     async def RollOutFirmware(self, request: pb.RollOutFirmwareRequest, context: Context) -> pb.RollOutFirmwareResponse:
         fields = Fields()
-        firmware = signed_update_firmware(cast(Any, request), fields)
+        firmware = firmware_update(request, fields)
         fields.check()
         new = evolve(_new(request, OperationKind.INSTALL_FIRMWARE), firmware=firmware)
         made = await self.change(context, {"request_id": new.request_id}, self._fleet.create, new)
@@ -158,12 +159,13 @@ def _job(job: FleetJob) -> pb.FleetJob:
     )
 
 
-def _firmware(firmware: SignedUpdateFirmware) -> pb.FleetFirmware:
+def _firmware(firmware: FirmwareUpdate) -> pb.FleetFirmware:
+    signed = firmware if isinstance(firmware, SignedUpdateFirmware) else None
     return pb.FleetFirmware(
         location=firmware.location,
         retrieve_time=timestamp(firmware.retrieve_date),
-        install_time=timestamp(firmware.install_date),
-        signature=firmware.signature,
+        install_time=None if signed is None else timestamp(signed.install_date),
+        signature="" if signed is None else signed.signature,
     )
 
 
@@ -174,4 +176,5 @@ def _item(item: FleetItem) -> pb.FleetJobItem:
         outcome=FLEET_OUTCOME.number(state),
         operation_id=item.operation_id,
         reason=item.reason,
+        stage=OPERATION_STAGE.number(item.stage),
     )

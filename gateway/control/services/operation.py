@@ -12,7 +12,7 @@ from gateway.bridge import Bridge, Overloaded
 from gateway.control.convert.enums import RATE_UNIT
 from gateway.control.convert.operations import operation
 from gateway.control.convert.requests import Fields
-from gateway.control.convert.security_arguments import get_log, signed_update_firmware
+from gateway.control.convert.security_arguments import firmware_update, get_log
 from gateway.control.errors import Failure, Status, outcome_unknown
 from gateway.control.operations import OperationCalls
 from gateway.control.services.list_requests import operation_query
@@ -115,7 +115,7 @@ class OperationRpcs(Service, OperationServiceServicer):
     @changing
     async def InstallFirmware(self, request: pb.InstallFirmwareRequest, context: Context) -> pb.InstallFirmwareResponse:
         fields = _fields(request)
-        command = signed_update_firmware(cast(Any, request), fields)
+        command = firmware_update(request, fields)
         wanted = OperationRequest(OperationKind.INSTALL_FIRMWARE, own_command=command)
         fields.check()
         return pb.InstallFirmwareResponse(operation=await self._begin(request, wanted, context))

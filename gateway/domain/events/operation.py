@@ -22,6 +22,9 @@ class OperationAccepted:
     """The transaction that a stop is about."""
     caller: str = ""
     """The caller of the control interface; empty: it had no name, as in older events."""
+    firmware_version: str = ""
+    """Of an installation of firmware: the version that the charger has named at its last boot; empty: none, as in older
+    events."""
 
 
 @frozen

@@ -205,6 +205,7 @@ def _unlock_connector(command: c.UnlockConnector, _: ChargePointState) -> dict[s
 
 
 def _update_firmware(command: c.UpdateFirmware, _: ChargePointState) -> dict[str, JSON]:
+    assert command.retrieve_date is not None, "it has its time when it is sent"
     return {
         "location": command.location,
         "retries": command.retries,
@@ -261,6 +262,7 @@ def _install_certificate(command: x.InstallCertificate, _: ChargePointState) -> 
 
 
 def _signed_update(command: x.SignedUpdateFirmware, _: ChargePointState) -> dict[str, JSON]:
+    assert command.retrieve_date is not None, "it has its time when it is sent"
     firmware = {
         "location": command.location,
         "retrieveDateTime": format_time(command.retrieve_date),

@@ -94,7 +94,8 @@ def _signed_update(command: s.SignedUpdateFirmware) -> Findings:
         yield FieldViolation("signature", f"must have 1 to {MAX_SIGNATURE} characters")
     elif not _is_base64(command.signature):
         yield FieldViolation("signature", "must be in base64")
-    if command.install_date is not None and command.install_date < command.retrieve_date:
+    retrieve, install = command.retrieve_date, command.install_date
+    if install is not None and retrieve is not None and install < retrieve:
         yield FieldViolation("install_time", "must not be before retrieve_time")
 
 

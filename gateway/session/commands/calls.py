@@ -18,6 +18,7 @@ from typing import TypeAlias
 import trio
 
 from gateway.domain.commands import INVALID_CONFIRMATION, ChargerError, Command
+from gateway.domain.firmware import as_sent
 from gateway.domain.values import JSON
 from gateway.ocpp import rpc
 from gateway.ocpp.protocol import ReadAnswer
@@ -94,7 +95,8 @@ class Call:
         """Make the frame. False, and there is none: the command names a transaction that is not open any more."""
         context = self._queue.context
         try:
-            self._frame = context.protocol.encode_command(self.command, context.state)
+            command = as_sent(self.command, context.clock())
+            self._frame = context.protocol.encode_command(command, context.state)
         except LookupError:
             return False
         return True

@@ -8,9 +8,9 @@ none came, by the key it connects with next (A7.8; ``gateway.chargers.admission`
 import trio
 from attrs import evolve
 
+from gateway.domain.answers import verdict
 from gateway.domain.commands import Answer, ChargerError
 from gateway.domain.credentials import MAX_KEYS, id_for_command, make_credential
-from gateway.domain.operations import verdict
 from gateway.domain.records import Credential, CredentialKind, KeyStanding
 from gateway.session.context import SessionContext
 from gateway.store.commits import AddCredential, DecideKey, RemoveCredentials

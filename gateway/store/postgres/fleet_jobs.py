@@ -3,7 +3,8 @@
 # ruff: noqa: S608 - statements are put together from constants of this module; what is given is bound
 
 from collections.abc import Sequence
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import orjson
 
@@ -23,7 +24,7 @@ from gateway.domain.fleet import (
     Pace,
 )
 from gateway.domain.labels import Labels
-from gateway.domain.operations import OperationKind
+from gateway.domain.operations import OperationKind, Stage
 from gateway.store.commits import Done, Exists, GuardFailed, Missing
 from gateway.store.encoding import maybe_time, to_micros, to_time
 from gateway.store.fleet import (
@@ -32,6 +33,7 @@ from gateway.store.fleet import (
     EndFleetJob,
     RecordFleetItems,
     from_firmware,
+    known_jobs,
     to_firmware,
 )
 from gateway.store.limits import bounded
@@ -67,7 +69,7 @@ def create_fleet_job(writer: Writer, write: CreateFleetJob) -> Done | Exists | G
         job.caller,
         int(job.reset),
         int(job.insist),
-        to_firmware(job.firmware),
+        to_firmware(job),
     )
     named = Array("text", list(write.charge_points)[:MAX_ITEMS])
     sql = "INSERT INTO fleet_item (job, identity) SELECT $1, n FROM unnest($2::text[]) AS n ON CONFLICT DO NOTHING"
@@ -140,7 +142,7 @@ def fleet_job_cancelled(cx: Connection, job_id: str) -> bool:
 def fleet_jobs(cx: Connection, running: bool) -> list[FleetJob]:
     """Newest first; there are few."""
     where = "WHERE ended IS NULL" if running else ""
-    return [_job(cx, row) for row in cx.rows(f"SELECT {_COLUMNS} FROM fleet_job {where} ORDER BY key DESC")]
+    return known_jobs(cx.rows(f"SELECT {_COLUMNS} FROM fleet_job {where} ORDER BY key DESC"), partial(_job, cx))
 
 
 def _job(cx: Connection, row: Row) -> FleetJob:
@@ -167,10 +169,16 @@ def _job(cx: Connection, row: Row) -> FleetJob:
 
 def fleet_items(cx: Connection, job_id: str, outcome: str, after: str, limit: int) -> list[FleetItem]:
     """By identity; only those with an outcome, or with ``WAITING`` or ``UNDER_WAY``, if one is given."""
-    sql = f"""SELECT identity, operation_id, outcome, reason FROM fleet_item
+    sql = f"""SELECT i.identity, i.operation_id, i.outcome, i.reason, o.stages FROM (
+        SELECT identity, operation_id, outcome, reason FROM fleet_item
         WHERE job = (SELECT key FROM fleet_job WHERE job_id = $1) AND identity > $2
-        AND ($3 = '' OR {_STATE} = $3) ORDER BY identity LIMIT $4"""
-    return [FleetItem(*row) for row in cx.rows(sql, job_id, after, outcome, bounded(limit))]
+        AND ($3 = '' OR {_STATE} = $3) ORDER BY identity LIMIT $4) i
+        LEFT JOIN operation o ON o.operation_id = i.operation_id ORDER BY i.identity"""
+    found = cx.rows(sql, job_id, after, outcome, bounded(limit))
+    return [
+        FleetItem(identity, operation_id, ended, reason, None if stages is None else Stage(orjson.loads(stages)[-1][0]))
+        for identity, operation_id, ended, reason, stages in found
+    ]
 
 
 def open_fleet_items(cx: Connection, job_id: str) -> list[FleetItem]:
@@ -187,15 +195,17 @@ def fleet_progress(cx: Connection, job_id: str, identities: Sequence[str]) -> li
         JOIN operation o ON o.charge_point = c.key AND o.request_id = $1 ORDER BY i.n"""
     found = cx.rows(sql, job_id, Array("text", list(identities)))
     return [
-        FleetProgress(
-            identity,
-            operation_id,
-            ended,
-            reason,
-            ended is None and bool(connected) and orjson.loads(stages)[-1][0] not in WAITING_STAGES,
-        )
+        _progress(identity, operation_id, ended, reason, orjson.loads(stages)[-1], connected)
         for identity, operation_id, ended, reason, stages, connected in found
     ]
+
+
+def _progress(
+    identity: str, operation_id: str, ended: str | None, reason: str, newest: Sequence[Any], connected: int
+) -> FleetProgress:
+    """``newest``: the newest stage and when it was reached, as they are kept."""
+    holds_place = ended is None and bool(connected) and newest[0] not in WAITING_STAGES
+    return FleetProgress(identity, operation_id, ended, reason, holds_place, to_time(newest[1]))
 
 
 def selected(cx: Connection, labels: Labels, identities: Sequence[str] | None, limit: int) -> list[str]:

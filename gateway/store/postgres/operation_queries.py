@@ -62,8 +62,8 @@ _OWN = f"""SELECT {OWN_COMMAND} FROM command WHERE charge_point = $1 AND request
     AND request_id < $3 ORDER BY queued_sequence"""
 
 
-_WORK = """SELECT t.name, e.version, e.body FROM history e JOIN event_type t ON t.code = e.type
-    WHERE e.charge_point = $1 AND e.sequence > $2 AND t.name = ANY ($3) ORDER BY e.sequence LIMIT $4"""
+_WORK = """SELECT t.name, e.version, e.body, e.received_at FROM history e JOIN event_type t ON t.code = e.type
+    WHERE e.charge_point = $1 AND e.sequence >= $2 AND t.name = ANY ($3) ORDER BY e.sequence LIMIT $4"""
 """Reports of its charge point on an operation's work since it was accepted."""
 
 

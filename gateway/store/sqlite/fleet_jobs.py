@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 
 from apsw import Connection
 
@@ -21,7 +22,7 @@ from gateway.domain.fleet import (
     Pace,
 )
 from gateway.domain.labels import Labels
-from gateway.domain.operations import OperationKind
+from gateway.domain.operations import OperationKind, Stage
 from gateway.store.commits import Done, Exists, GuardFailed, Missing
 from gateway.store.encoding import maybe_time, to_labels, to_micros, to_time
 from gateway.store.fleet import (
@@ -30,6 +31,7 @@ from gateway.store.fleet import (
     EndFleetJob,
     RecordFleetItems,
     from_firmware,
+    known_jobs,
     to_firmware,
 )
 from gateway.store.limits import bounded
@@ -63,7 +65,7 @@ def create_fleet_job(writer: Writer, write: CreateFleetJob) -> Done | Exists | G
             job.caller,
             int(job.reset),
             int(job.insist),
-            to_firmware(job.firmware),
+            to_firmware(job),
         ),
     )
     cx.execute(
@@ -140,7 +142,7 @@ def fleet_jobs(cx: Connection, running: bool) -> list[FleetJob]:
     """Newest first; there are few."""
     where = "WHERE ended IS NULL" if running else ""
     sql = f"SELECT {_COLUMNS} FROM fleet_job {where} ORDER BY key DESC"  # noqa: S608
-    return [_job(cx, row) for row in fetch(cx, sql)]
+    return known_jobs(fetch(cx, sql), partial(_job, cx))
 
 
 def _job(cx: Connection, row: Row) -> FleetJob:
@@ -168,12 +170,16 @@ def _job(cx: Connection, row: Row) -> FleetJob:
 
 def fleet_items(cx: Connection, job_id: str, outcome: str, after: str, limit: int) -> list[FleetItem]:
     """By identity; only those with an outcome, or with ``WAITING`` or ``UNDER_WAY``, if one is given."""
-    sql = """SELECT identity, operation_id, outcome, reason FROM fleet_item
-        WHERE job = (SELECT key FROM fleet_job WHERE job_id = ?1) AND identity > ?2
-        AND (?3 = '' OR coalesce(outcome, CASE operation_id WHEN '' THEN ?4 ELSE ?5 END) = ?3)
-        ORDER BY identity LIMIT ?6"""
+    sql = """SELECT i.identity, i.operation_id, i.outcome, i.reason, json_extract(o.stages, '$[#-1][0]')
+        FROM fleet_item i LEFT JOIN operation o ON o.operation_id = i.operation_id
+        WHERE i.job = (SELECT key FROM fleet_job WHERE job_id = ?1) AND i.identity > ?2
+        AND (?3 = '' OR coalesce(i.outcome, CASE i.operation_id WHEN '' THEN ?4 ELSE ?5 END) = ?3)
+        ORDER BY i.identity LIMIT ?6"""
     found = cx.execute(sql, (job_id, after, outcome, WAITING, UNDER_WAY, bounded(limit)))
-    return [FleetItem(*row) for row in found]
+    return [
+        FleetItem(identity, operation_id, ended, reason, None if stage is None else Stage(stage))
+        for identity, operation_id, ended, reason, stage in found
+    ]
 
 
 def open_fleet_items(cx: Connection, job_id: str) -> list[FleetItem]:
@@ -185,14 +191,20 @@ def open_fleet_items(cx: Connection, job_id: str) -> list[FleetItem]:
 
 def fleet_progress(cx: Connection, job_id: str, identities: Sequence[str]) -> list[FleetProgress]:
     """The operations that a job has begun at these charge points; nothing of those at which it has begun none."""
-    sql = """SELECT c.identity, o.operation_id, o.ended, o.reason, json_extract(o.stages, '$[#-1][0]'), c.connected
+    sql = """SELECT c.identity, o.operation_id, o.ended, o.reason, json_extract(o.stages, '$[#-1][0]'),
+        json_extract(o.stages, '$[#-1][1]'), c.connected
         FROM json_each(?2) i JOIN charge_point c ON c.identity = i.value
         JOIN operation o ON o.charge_point = c.key AND o.request_id = ?1"""
     return [
         FleetProgress(
-            identity, operation_id, ended, reason, ended is None and bool(connected) and stage not in WAITING_STAGES
+            identity,
+            operation_id,
+            ended,
+            reason,
+            ended is None and bool(connected) and stage not in WAITING_STAGES,
+            to_time(staged),
         )
-        for identity, operation_id, ended, reason, stage, connected in cx.execute(
+        for identity, operation_id, ended, reason, stage, staged, connected in cx.execute(
             sql, (job_id, json.dumps(list(identities)))
         )
     ]

@@ -79,8 +79,8 @@ def _open(cx: Connection, key: int, record: OperationRecord, held_until: datetim
 
 def _with_its_work(cx: Connection, key: int, operation: OpenOperation) -> OpenOperation:
     """The same with what its charge point has said of its work since it was accepted."""
-    sql = f"""SELECT t.name, e.version, e.body FROM event e JOIN event_type t ON t.code = e.type
-        WHERE e.charge_point = ? AND e.sequence > ? AND t.name IN ({", ".join("?" * len(NOTES))})
+    sql = f"""SELECT t.name, e.version, e.body, e.received_at FROM event e JOIN event_type t ON t.code = e.type
+        WHERE e.charge_point = ? AND e.sequence >= ? AND t.name IN ({", ".join("?" * len(NOTES))})
         ORDER BY e.sequence LIMIT ?"""
     given = (key, operation.record.stages[0].sequence, *NOTES, MAX_REPORTS)
     return with_its_work(operation, cx.execute(sql, given))
