@@ -15,6 +15,7 @@ from attrs import field, frozen
 from hdrh.histogram import HdrHistogram
 
 from bench import cores, histogram
+from bench.fleet_jobs import OPENING
 from bench.fleet_pipe import FleetFailed, FleetPipe
 from bench.processes import Credentials, Server, Usage
 
@@ -42,12 +43,14 @@ class Connected:
 
     ``connected``: how many are ready (booted, or whatever was asked for). ``latency``: microseconds from when each was
     due to connect until its Boot was answered, those that failed not among them. ``overtaken``: by how many later ones
-    one charger was overtaken at most. ``driver_cores``: CPU seconds per second of all processes together.
+    one charger was overtaken at most. ``begun_seconds``: until the last one was begun. ``driver_cores``: CPU seconds
+    per second of all processes together.
     """
 
     connected: int
     failures: Mapping[str, int]
     seconds: float
+    begun_seconds: float
     latency: HdrHistogram = field(eq=False)
     overtaken: int
     driver_cores: float
@@ -188,9 +191,10 @@ class Fleet:
         order: Sequence[int] | None = None,
         count: int | None = None,
         seconds_each: float = CONNECT_SECONDS,
+        at_once: int = OPENING,
     ) -> Connected:
         """Connect all that aren't: ``rate`` a second, whether or not the ones before are done, or (None) as fast as it
-        goes with some of them under way at once. Each boots, says its status, begins a transaction, as asked.
+        goes with ``at_once`` of each process under way. Each boots, says its status, begins a transaction, as asked.
 
         ``order``: indexes of the credentials in the order wanted, also some of them only; ``count``: so many of the
         first ones.
@@ -201,7 +205,8 @@ class Fleet:
             per_process[index % self._how_many].append(index // self._how_many)
         said = ("BootNotification",) * boot + ("StatusNotification",) * status + ("StartTransaction",) * transaction
         seconds = ANSWER_SECONDS + seconds_each + (len(wanted) / rate if rate else len(wanted) / 20)
-        alike = {"do": "connect", "rate": self._share(rate), "script": said, "seconds_each": seconds_each}
+        alike = {"do": "connect", "rate": self._share(rate), "script": said}
+        alike |= {"seconds_each": seconds_each, "at_once": at_once}
         orders = [{**alike, "order": mine} for mine in per_process]
         return Connected(**self._job(orders, seconds))
 
@@ -243,6 +248,7 @@ class Fleet:
             "connected": sum(each["done"] for each in answers),
             "failures": _sum(each["failures"] for each in answers),
             "seconds": took,
+            "begun_seconds": max(each["begun_seconds"] for each in answers),
             "latency": histogram.merged(histogram.decoded(each["latency"]) for each in answers),
             "overtaken": max(each["overtaken"] for each in answers),
             "driver_cores": driver / took if took else 0.0,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from bench import histogram, wire
 
 OPENING = 64
-"""Of a job without a rate, so many are under way at once."""
+"""Of a job without a rate, so many are under way at once, unless it says otherwise."""
 
 SLOW_SECONDS = 0.020
 """An answer that takes longer, in an open loop, tells of a pause; so few do that each is kept."""
@@ -31,14 +31,18 @@ class Job:
         rate: float | None,
         begin: Callable[[int, float], None],
         seconds_each: float,
+        at_once: int = OPENING,
     ) -> None:
         self.order = order
+        self.at_once = at_once
         self.rate = rate
         self.begin = begin
         self.seconds_each = seconds_each
         self.started = clock()
         self.cpu = time.process_time()
         self.begun = 0
+        self.last_begun = self.started
+        """When the last of them was begun: of a driver that keeps up, when it was due."""
         self.pending: dict[int, float] = {}
         """Index to when it was due, the oldest first."""
         self.done: list[int] = []
@@ -57,7 +61,7 @@ class Job:
         if self.begun >= len(self.order):
             return float("inf")
         if self.rate is None:
-            return 0.0 if len(self.pending) < OPENING else float("inf")
+            return 0.0 if len(self.pending) < self.at_once else float("inf")
         return self.started + self.begun / self.rate
 
     def start_due(self, now: float) -> None:
@@ -68,6 +72,7 @@ class Job:
             due = due or now
             self.pending[index] = due
             self.begin(index, due)
+            self.last_begun = clock()
 
     def succeeded(self, index: int) -> None:
         if self.pending.pop(index, None) is not None:

@@ -183,7 +183,9 @@ class FleetProcess:
             order = json.loads(line)
             getattr(self, "do_" + order.pop("do"))(**order)
 
-    def do_connect(self, rate: float | None, script: list[str], order: list[int], seconds_each: float) -> None:
+    def do_connect(
+        self, rate: float | None, script: list[str], order: list[int], seconds_each: float, at_once: int
+    ) -> None:
         """Each in ``order`` that isn't there connects and says what is in the script."""
         chargers = self._chargers
 
@@ -191,7 +193,7 @@ class FleetProcess:
             chargers.present[index] = chargers.connect(index, due, tuple(script))
 
         absent = [index for index in order if chargers.present[index] is None]
-        chargers.job = Job(absent, rate, begin, seconds_each)
+        chargers.job = Job(absent, rate, begin, seconds_each, at_once)
 
     def do_takeover(self, rate: float | None, script: list[str], seconds_each: float) -> None:
         """Each that is there connects once more while its connection is open."""
@@ -280,6 +282,7 @@ class FleetProcess:
                 "done": len(job.done),
                 "failures": job.failures,
                 "seconds": job.moved - job.started,
+                "begun_seconds": job.last_begun - job.started,
                 "cpu_seconds": time.process_time() - job.cpu,
                 "latency": encoded(job.latencies),
                 "overtaken": job.overtaken(),

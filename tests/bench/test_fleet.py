@@ -173,6 +173,19 @@ def test_order_is_the_most_that_one_charger_was_overtaken_by() -> None:
     assert job.overtaken() == 2
 
 
+def test_a_job_without_a_rate_has_so_many_under_way_as_it_says() -> None:
+    """The next one begins once one of them is done."""
+    began: list[int] = []
+    job = Job([7, 8, 9, 6], None, lambda index, due: began.append(index), 1.0, at_once=2)
+    job.start_due(time.monotonic())
+    assert began == [7, 8]
+    before = job.last_begun
+    job.succeeded(7)
+    job.start_due(time.monotonic())
+    assert began == [7, 8, 9]
+    assert before <= job.last_begun <= time.monotonic()
+
+
 def test_waits_that_overlap_are_one_pause() -> None:
     """And those of a few milliseconds are none."""
     load = Load(None, {})
