@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gateway.app.settings import Settings
 from gateway.errors import StoreError
-from gateway.store.sqlite.backup import Backup, Restored, back_up, restore
+from gateway.store.sqlite.backup import Backup, Restored, back_up, look_before_restore, restore
 
 NAME = "gateway-%Y%m%dT%H%M%SZ.db"
 """Of a backup in a folder: by the time at which it begins, so that names are in the order of time."""
@@ -16,6 +16,7 @@ PATTERN = "gateway-????????T??????Z.db"
 def make_backup(settings: Settings, target: Path, now: datetime, keep: int | None = None) -> tuple[Backup, list[Path]]:
     """Back the database up to a file, or into a folder under a name of its own. With ``keep`` only so many of the
     newest backups stay in the folder; return those that went, too. Raises ``StoreError``."""
+    _want_file(settings)
     if not target.is_dir():
         if keep is not None:
             raise StoreError(f"--keep is for a folder of backups, and {target} is none")
@@ -27,6 +28,21 @@ def make_backup(settings: Settings, target: Path, now: datetime, keep: int | Non
     return made, gone
 
 
-def restore_backup(settings: Settings, backup: Path, now: datetime) -> Restored:
-    """Put a backup in the place of the database, and make it safe to serve. Raises ``StoreError``."""
-    return restore(backup, settings.store.path, now)
+def look_at_backup(settings: Settings, backup: Path) -> Backup:
+    """Look for all that would refuse a restore, before anybody is asked for it. Raises ``StoreError``."""
+    _want_file(settings)
+    return look_before_restore(backup, settings.store.path)
+
+
+def restore_backup(settings: Settings, backup: Backup, now: datetime) -> Restored:
+    """Put a backup that was looked at in the place of the database, safe to serve. Raises ``StoreError``."""
+    return restore(backup.path, settings.store.path, now, backup)
+
+
+def _want_file(settings: Settings) -> None:
+    """Raise ``StoreError`` where the database is no file."""
+    if settings.store.url:
+        raise StoreError(
+            "store.url: a database on PostgreSQL is backed up and restored by PostgreSQL's own tools "
+            "(docs/operations.md, Backup and restore of PostgreSQL)"
+        )

@@ -53,11 +53,12 @@ def restore(
 
     os.umask(0o077)
     settings = load(config)
-    if not agreed(f"Put {source} in the place of {settings.store.path}?", yes, json):
-        raise CommandFailed("nothing was changed")
     backups = importlib.import_module("gateway.app.backups")
     preflight = importlib.import_module("gateway.app.preflight")
-    done = backups.restore_backup(settings, source, datetime.now(UTC))
+    found = backups.look_at_backup(settings, source)
+    if not agreed(f"Put {source}, with events up to {found.head:,}, in the place of {settings.store.path}?", yes, json):
+        raise CommandFailed("nothing was changed")
+    done = backups.restore_backup(settings, found, datetime.now(UTC))
     if json:
         recovered = done.recovered
         facts = {"path": str(settings.store.path), "kept": None if done.kept is None else str(done.kept)}

@@ -1,6 +1,5 @@
 """`gateway chargers`: which chargers may connect, and how they are."""
 
-import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
@@ -30,13 +29,13 @@ from gateway.cli.connection import (
     pages,
     request_id,
 )
-from gateway.cli.exit_codes import ExitCode
 from gateway.cli.key_options import KeyOption, KeyTextOption, ResetAnywayOption, ResetOption, read_keys
 from gateway.cli.list_options import FilterOption, LabelOption, OrderOption
 from gateway.cli.operation_course import NoWaitOption, carry
 from gateway.cli.option_values import one_of, pair_of, spelled
 from gateway.cli.output import (
     JsonOption,
+    agreed,
     done,
     fail,
     note,
@@ -319,11 +318,11 @@ def remove(
     json: JsonOption = False,
 ) -> None:
     """Remove a charger and its keys, and end its connection. Its transactions and events stay."""
-    if not yes:
-        if json or not sys.stdin.isatty():
-            fail("there is no terminal to ask at: --yes removes it", ExitCode.USAGE if json else ExitCode.FAILED)
-        typer.confirm(f"Remove {printable(identity)} and its keys?", abort=True)
     with connect(target) as gateway:
+        if not yes and not json:
+            gateway.charge_points.GetChargePoint(GetChargePointRequest(identity=identity), timeout=READ_SECONDS)
+        if not agreed(f"Remove {printable(identity)} and its keys?", yes, json):
+            fail("nothing was removed")
         gateway.charge_points.DeleteChargePoint(DeleteChargePointRequest(identity=identity), timeout=READ_SECONDS)
     done(f"{identity} is removed", json)
 

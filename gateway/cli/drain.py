@@ -14,7 +14,7 @@ OVER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 def drain(
-    rate: Annotated[float | None, typer.Option(min=1, help="Sessions closed a second.")] = None,
+    rate: Annotated[float | None, typer.Option(min=1, max=100_000, help="Sessions closed a second.")] = None,
     jitter: Annotated[
         float | None, typer.Option(min=0, max=1, help="Part of the time between two by which each comes later at most.")
     ] = None,
@@ -28,8 +28,6 @@ def drain(
 
     What is not given is as `drain` in the settings says.
     """
-    if not agreed(f"Drain and stop the gateway at {target}?", yes, json):
-        fail("nothing was done")
     request = DrainRequest()
     if rate is not None:
         request.closes_per_second = rate
@@ -38,15 +36,19 @@ def drain(
     if deadline is not None:
         request.deadline.FromSeconds(deadline)
     with connect(target) as gateway:
-        courses: Any = gateway.server.WatchDrain(WatchDrainRequest()) if watch else None
-        if courses is not None:
-            next(courses)  # the watch is there before the drain: behind it none may begin any more
+        courses: Any = None
+        if watch or not (yes or json):  # a gateway that is out of reach, or hears no such caller, refuses it here
+            courses = gateway.server.WatchDrain(WatchDrainRequest())
+            next(courses, None)  # the watch is there before the drain: behind it none may begin any more
+        if not agreed(f"Drain and stop the gateway at {target}?", yes, json):
+            fail("nothing was done")
         _show(gateway.server.Drain(request, timeout=READ_SECONDS).progress, json)
-        if courses is None:
+        if not watch:
             return
         try:
             for each in courses:
-                _show(each.progress, json)
+                if each.progress.stage != DrainStage.DRAIN_STAGE_SERVING:  # of while the question waited
+                    _show(each.progress, json)
         except grpc.RpcError as error:
             ended: Any = error
             if ended.code() not in OVER:

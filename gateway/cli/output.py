@@ -75,12 +75,21 @@ def done(text: str, json: bool) -> None:
 
 
 def agreed(question: str, yes: bool, json: bool = False) -> bool:
-    """Ask at the terminal, unless ``yes`` has answered. Raises CommandFailed where a program would be asked."""
+    """Ask at the terminal, unless ``yes`` has answered. Raises CommandFailed where a program would be asked, and where
+    there is no answer.
+
+    Last before the thing is done: all that would refuse it and can be known before is looked for first.
+    """
     if yes:
         return True
     if json:
         fail("with --json nothing is asked: give --yes", ExitCode.USAGE)
-    return typer.confirm(question, err=True)
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            fail("there is no terminal to ask at: --yes says yes")
+        raise
 
 
 def out() -> Console:

@@ -98,3 +98,46 @@ def test_the_state_that_was_last_served_is_put_back_as_it_is(config: Path, tmp_p
     facts = json.loads(run(config, "restore", tmp_path / "b.db", "--yes", "--json").stdout)
     assert facts["store_id"] is None
     assert Path(facts["kept"]).exists()
+
+
+def test_what_refuses_a_restore_is_said_before_the_question(config: Path, tmp_path: Path) -> None:
+    """A database that is served, a backup that is none, and the database itself: a yes would be in vain."""
+    run(config, "backup", tmp_path / "b.db")
+    (tmp_path / "damaged.db").write_bytes(b"SQLite format 3\0" + bytes(4096))
+    for backup, reason in (
+        ("none.db", "is no file"),
+        ("damaged.db", "damaged"),
+        ("gateway.db", "is the database itself"),
+    ):
+        done = run(config, "restore", tmp_path / backup, text="y\n")
+        assert (done.exit_code, reason in done.stderr, "Put " in done.output) == (1, True, False), done.output
+    store = SqliteStore(tmp_path / "gateway.db", clock=lambda: NOW)
+    try:
+        done = run(config, "restore", tmp_path / "b.db", text="y\n")
+    finally:
+        store.close()
+    assert done.exit_code == 1
+    assert "is served by" in done.stderr
+    assert "Put " not in done.output
+    assert list(tmp_path.glob("*-replaced-*")) == []
+
+
+def test_a_question_says_how_far_the_backup_goes(config: Path, tmp_path: Path) -> None:
+    """And a yes puts it back."""
+    run(config, "backup", tmp_path / "b.db")
+    done = run(config, "restore", tmp_path / "b.db", text="y\n")
+    assert done.exit_code == 0, done.output
+    assert "with events up to" in done.stderr
+    assert len(list(tmp_path.glob("*-replaced-*"))) == 1
+
+
+def test_a_database_on_postgresql_has_tools_of_its_own(config: Path, tmp_path: Path) -> None:
+    """A file that lies where SQLite's would is not taken for it."""
+    run(config, "backup", tmp_path / "b.db")
+    text = config.read_text(encoding="utf-8").replace(f'path = "{tmp_path}/gateway.db"', 'url = "postgresql:///g"')
+    config.write_text(text, encoding="utf-8")
+    for arguments in (("backup", tmp_path / "c.db"), ("restore", tmp_path / "b.db", "--yes")):
+        done = run(config, *arguments)
+        assert done.exit_code == 1
+        assert "PostgreSQL's own tools" in done.stderr
+    assert not (tmp_path / "c.db").exists()

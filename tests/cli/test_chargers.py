@@ -374,9 +374,22 @@ def test_removing_asks_and_without_a_terminal_refuses(fake, run):
     result = run("chargers", "remove", "HOME-1")
     assert result.exit_code == 1
     assert "--yes" in result.stderr
-    assert not fake.requests
+    assert run("chargers", "remove", "HOME-1", input="n\n").exit_code == 1
+    assert run("chargers", "remove", "HOME-1", "--json").exit_code == 2
+    assert not fake.asked("DeleteChargePoint")
+    assert run("chargers", "remove", "HOME-1", input="y\n").exit_code == 0
     assert run("chargers", "remove", "HOME-1", "--yes").exit_code == 0
-    assert fake.asked("DeleteChargePoint")[0].identity == "HOME-1"
+    assert [each.identity for each in fake.asked("DeleteChargePoint")] == ["HOME-1", "HOME-1"]
+
+
+def test_a_charger_that_is_not_there_is_not_asked_about(fake, run):
+    """What refuses the removal is said before the question."""
+    fake.answers["GetChargePoint"] = Failure(grpc.StatusCode.NOT_FOUND, "no charge point NOPE", "NOT_FOUND")
+    result = run("chargers", "remove", "NOPE", input="y\n")
+    assert result.exit_code != 0
+    assert "no charge point NOPE" in result.stderr
+    assert "Remove" not in result.output
+    assert not fake.asked("DeleteChargePoint")
 
 
 def test_an_error_is_one_line_with_its_reason_and_metadata(fake, run):

@@ -49,6 +49,27 @@ def test_its_course_is_watched_until_the_gateway_has_stopped(fake, run):
     assert '"stage": "DRAIN_STAGE_SESSIONS"' in run("drain", "--yes", "--watch", "--json").stdout
 
 
+def test_what_refuses_a_drain_is_said_before_the_question(fake, run):
+    """A gateway that is out of reach is not asked about."""
+    fake.answers["WatchDrain"] = [Failure(grpc.StatusCode.PERMISSION_DENIED, "no role read", "ROLE_NEEDED")]
+    result = run("drain", input="y\n")
+    assert result.exit_code != 0
+    assert "no role read" in result.stderr
+    assert "Drain and stop" not in result.output
+    assert not fake.asked("Drain")
+    assert run("drain", "--rate", "100001", input="y\n").exit_code == 2
+
+
+def test_what_was_seen_while_the_question_waited_is_no_part_of_the_course(fake, run):
+    """The gateway still served then."""
+    fake.answers["Drain"] = api.DrainResponse(progress=course(api.DRAIN_STAGE_COMMANDS, 5, 2))
+    looks = [SERVING, SERVING, SERVING, SESSIONS]
+    fake.answers["WatchDrain"] = [api.WatchDrainResponse(progress=each) for each in looks]
+    result = run("drain", "--watch", input="y\n")
+    assert result.exit_code == 0, result.output
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["commands", "sessions", "the"]
+
+
 def test_another_end_of_the_watch_is_a_failure(fake, run):
     """It says nothing about the gateway."""
     fake.answers["WatchDrain"] = [

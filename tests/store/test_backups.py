@@ -13,7 +13,14 @@ from gateway.domain.values import Registration
 from gateway.errors import StoreCorrupt, StoreError, StoreInUse, StoreReplaced, StoreUnavailable
 from gateway.store.commits import CreateChargePoint
 from gateway.store.sqlite import backup
-from gateway.store.sqlite.backup import back_up, examine, keep_before_upgrade, restore, upgrade_copy
+from gateway.store.sqlite.backup import (
+    back_up,
+    examine,
+    keep_before_upgrade,
+    look_before_restore,
+    restore,
+    upgrade_copy,
+)
 from gateway.store.sqlite.migrate import scripts
 from gateway.store.sqlite.store import SqliteStore
 from tests.support.syncing import noted_syncs
@@ -194,6 +201,28 @@ def test_what_is_no_backup_is_not_put_back(path: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is the database itself"):
         restore(path, path, NOW)
     assert known(path) == {"A", "B"}
+
+
+def test_what_would_refuse_a_restore_is_found_before_it(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No room for the copy; and a backup that is another one by the time of the restore is not put back."""
+    backup_path = tmp_path / "backup.db"
+    made = back_up(path, backup_path)
+    assert look_before_restore(backup_path, path) == made
+    with monkeypatch.context() as patch:
+        usage = backup.shutil.disk_usage(tmp_path)
+        patch.setattr(backup.shutil, "disk_usage", lambda _: usage._replace(free=made.size - 1))
+        with pytest.raises(StoreUnavailable, match=r"bytes, and .* are free"):
+            look_before_restore(backup_path, path)
+    store = SqliteStore(path, clock=lambda: NOW)
+    add(store, "C")
+    store.close()
+    backup_path.unlink()
+    back_up(path, backup_path)
+    with pytest.raises(StoreError, match="has changed since it was looked at"):
+        restore(backup_path, path, NOW, made)
+    assert known(path) == {"A", "B", "C"}
 
 
 @pytest.mark.parametrize("step", ["_put_aside", "_sync_folder", "recover"])

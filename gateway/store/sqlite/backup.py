@@ -105,19 +105,32 @@ def examine(path: Path, *, pages: bool = True) -> Backup:
     return Backup(path, path.stat().st_size, state.store_id, schema, state.head)
 
 
-def restore(backup: Path, database: Path, now: datetime) -> Restored:
-    """Put a backup in the place of ``database``, which must not be served, and make it safe to serve. What was there
-    before is kept beside it, under another name.
-
-    Killed on its way, it leaves nothing that a start would serve: it can be run again, or, once the backup is in its
-    place, ``recover``. Raises as ``examine`` and ``recover`` do, and ``StoreInUse``.
-    """
+def look_before_restore(backup: Path, database: Path) -> Backup:
+    """Look for all that would refuse a restore, as it can be known before; return the backup, which was read whole.
+    Nothing is changed. Raises as ``restore``."""
     backup, database = backup.resolve(), database.resolve()
     if backup == database:
         raise StoreError(f"{backup}: is the database itself; `gateway recover` makes what lies there safe to serve")
-    found = examine(backup)
+    ProcessLock(database).release()
+    _want_room(backup, database)
+    return examine(backup)
+
+
+def restore(backup: Path, database: Path, now: datetime, looked: Backup | None = None) -> Restored:
+    """Put a backup in the place of ``database``, which must not be served, and make it safe to serve. What was there
+    before is kept beside it, under another name. ``looked``: what ``look_before_restore`` has found; it is not read
+    whole once more.
+
+    Killed on its way, it leaves nothing that a start would serve: it can be run again, or, once the backup is in its
+    place, ``recover``. Raises as ``examine`` and ``recover`` do, ``StoreInUse``, and ``StoreUnavailable`` where there
+    is no room for it.
+    """
+    found = looked or look_before_restore(backup, database)
+    backup, database = backup.resolve(), database.resolve()
     ownership = ProcessLock(database)
     try:
+        if examine(backup, pages=False) != found:
+            raise StoreError(f"{backup}: has changed since it was looked at")
         partial = database.with_name(database.name + PARTIAL)
         with _errors(database):
             _copy(backup, partial)
@@ -129,6 +142,16 @@ def restore(backup: Path, database: Path, now: datetime) -> Restored:
     finally:
         ownership.release()
     return Restored(found, kept, recover(database))
+
+
+def _want_room(backup: Path, database: Path) -> None:
+    """Raise ``StoreUnavailable`` where the copy does not fit beside the database, which stays under another name."""
+    try:
+        needed, free = backup.stat().st_size, shutil.disk_usage(database.parent).free
+    except OSError:
+        return  # found, and said better, by what follows
+    if free < needed:
+        raise StoreUnavailable(f"{database.parent}: the backup takes {needed:,} bytes, and {free:,} are free")
 
 
 def keep_before_upgrade(cx: apsw.Connection, database: Path) -> Path | None:
