@@ -33,7 +33,7 @@ KEPT_BYTES: Final = 1_000_000_000
 def checks(found: "ServerLook", store: StoreSettings) -> Iterator[Check]:
     """All findings, in the order in which they are best mended."""
     yield from _database(found)
-    yield from _standbys(found)
+    yield from _standbys(found, store)
     yield from _commits(found, store)
     yield from _horizon(found)
     yield from _disk(found)
@@ -55,11 +55,14 @@ def _database(found: "ServerLook") -> Iterator[Check]:
         yield Check("connections", Level.OK, text)
 
 
-def _standbys(found: "ServerLook") -> Iterator[Check]:
+def _standbys(found: "ServerLook", store: StoreSettings) -> Iterator[Check]:
     if found.standby:
         return  # an error of the settings
     names = ", ".join(found.confirming)
-    if not found.wants_standby:
+    if not found.wants_standby and store.durability == "replicated":
+        text = "none has to confirm commits (synchronous_standby_names), and store.durability asks for one"
+        yield Check("standby", Level.ERROR, text)
+    elif not found.wants_standby:
         yield Check("standby", Level.OK, "none has to confirm commits: they are on the server's disk alone")
     elif names:
         yield Check("standby", Level.OK, f"commits are confirmed by {names}")
@@ -73,6 +76,10 @@ def _standbys(found: "ServerLook") -> Iterator[Check]:
 
 def _commits(found: "ServerLook", store: StoreSettings) -> Iterator[Check]:
     if not found.commits:
+        return
+    if not found.flushes:
+        text = "none is written to disk before it is answered (fsync is off): how long it takes says nothing"
+        yield Check("commits", Level.ERROR, text)
         return
     middle, longest = median(found.commits), max(found.commits)
     where = "with its standby" if found.waited else "on the server's disk alone"

@@ -29,8 +29,7 @@ from gateway.app.settings.expectations import Place
 from gateway.app.stores import NO_LIBRARY, password
 from gateway.chargers.capacity import raise_file_limit
 from gateway.errors import SettingsError, StoreError
-from gateway.store.sqlite import migrate
-from gateway.store.sqlite.generations import has_log
+from gateway.store.sqlite import generations, migrate
 from gateway.transport.listener import BACKLOG
 
 SYNCS: Final = 20
@@ -118,16 +117,25 @@ def _served_by(database: Path) -> str | None:
 
 def _database(settings: Settings, served: str | None) -> Iterator[Check]:
     path = settings.store.path
+    if not path.parent.is_dir():
+        return  # an error of the settings
+    try:
+        generations.check_presence(path)
+    except StoreError as error:
+        yield Check("database", Level.ERROR, str(error))
+        return
     if not path.exists():
         yield Check("database", Level.OK, f"{path}: is not there yet; the first start makes it")
         return
     newest = len(migrate.scripts())
     try:
         # Without a log it is in no use, and a plain look would leave an empty one behind.
-        way = "mode=ro" if has_log(path) else "immutable=1"
+        way = "mode=ro" if generations.has_log(path) else "immutable=1"
         cx = apsw.Connection(f"file:{quote(str(path))}?{way}", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         try:
             version = migrate.check(cx, path, newest)
+            if served is None:  # one that serves writes both, one behind the other
+                generations.verify(cx, path)
         finally:
             cx.close(True)
     except StoreError as error:  # names the file

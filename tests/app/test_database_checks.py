@@ -37,12 +37,15 @@ SOUND = ServerLook(
 )
 
 
-def found(**changed: Any) -> list[Check]:
-    return list(checks(evolve(SOUND, **changed), StoreSettings()))
+LOCAL = StoreSettings(url="postgresql:///g", durability="local")
 
 
-def of(name: str, **changed: Any) -> list[tuple[Level, str]]:
-    return [(each.level, each.text) for each in found(**changed) if each.name == name]
+def found(store: StoreSettings | None = None, **changed: Any) -> list[Check]:
+    return list(checks(evolve(SOUND, **changed), store or StoreSettings()))
+
+
+def of(name: str, store: StoreSettings | None = None, **changed: Any) -> list[tuple[Level, str]]:
+    return [(each.level, each.text) for each in found(store, **changed) if each.name == name]
 
 
 def test_a_sound_server_has_no_finding() -> None:
@@ -63,10 +66,12 @@ def test_a_sound_server_has_no_finding() -> None:
         ("standby", {"standbys": ()}, Level.ERROR, "none confirms"),
         ("standby", {"standbys": (Standby("far", False, True, 5),)}, Level.ERROR, "none confirms"),
         ("standby", {"standbys": (Standby("", False, False, 0),)}, Level.WARNING, "not shown to this user"),
-        ("standby", {"wants_standby": False, "standbys": ()}, Level.OK, "on the server's disk alone"),
+        ("standby", {"wants_standby": False, "standbys": ()}, Level.ERROR, "store.durability asks for one"),
+        ("standby", {"wants_standby": False, "store": LOCAL}, Level.OK, "on the server's disk alone"),
         ("commits", {"commits": (0.03, 0.03)}, Level.WARNING, "every answer to a charger waits"),
         ("commits", {"commits": (0.001, 9.0)}, Level.ERROR, "commit_deadline_seconds"),
         ("commits", {"waited": False}, Level.OK, "on the server's disk alone"),
+        ("commits", {"flushes": False}, Level.ERROR, "fsync is off"),
         ("horizon", {"prepared": (("left-behind", 700.0),)}, Level.WARNING, "left-behind is 700 s old"),
         ("horizon", {"oldest_seconds": HELD_SECONDS + 1}, Level.WARNING, "has run for 6 s"),
         ("horizon", {"oldest_seconds": HELD_SECONDS - 1}, Level.OK, "no transaction holds up"),

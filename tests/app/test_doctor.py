@@ -99,9 +99,11 @@ def test_a_disk_that_is_slow_is_a_warning_and_one_beyond_the_deadline_an_error(
 def test_a_folder_that_can_not_be_written_is_an_error(settings: Settings, machine: Machine, tmp_path: Path) -> None:
     """Or is not there."""
     away = evolve(settings, store=evolve(settings.store, path=tmp_path / "none" / "gateway.db"))
-    [disk] = of("disk", examine(away, machine))
+    checks = examine(away, machine)
+    [disk] = of("disk", checks)
     assert disk.level is Level.ERROR
     assert "No such file" in disk.text
+    assert of("database", checks) == []  # no first start would make it
 
 
 def test_room_that_retention_would_need_is_looked_at(
@@ -128,6 +130,21 @@ def test_a_port_in_use_is_an_error_unless_a_gateway_serves(settings: Settings, m
             assert database.text.endswith(f"served by process {os.getpid()}")
         finally:
             store.close()
+
+
+def test_a_database_that_a_start_would_refuse_is_an_error(settings: Settings, machine: Machine) -> None:
+    """One that is gone, and one that is an older state than was served; one that was served last is good."""
+    path = settings.store.path
+    SqliteStore(path).close()
+    earlier = path.read_bytes()
+    SqliteStore(path).close()
+    assert [each.level for each in of("database", examine(settings, machine))] == [Level.OK]
+    path.write_bytes(earlier)
+    [database] = of("database", examine(settings, machine))
+    assert (database.level, "gateway recover" in database.text) == (Level.ERROR, True)
+    path.unlink()
+    [database] = of("database", examine(settings, machine))
+    assert (database.level, "is not there. Restore a backup" in database.text) == (Level.ERROR, True)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ LOOKED_AT: Final = 20
 _FACTS: Final = """SELECT current_setting('server_version'), pg_database_size(current_database()),
     current_setting('max_connections')::int8 - current_setting('superuser_reserved_connections')::int8,
     (SELECT coalesce(sum(numbackends), 0)::int8 FROM pg_stat_database), pg_is_in_recovery(),
-    current_setting('synchronous_standby_names') <> '',
+    current_setting('synchronous_standby_names') <> '', current_setting('fsync') = 'on',
     coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false),
     coalesce(host(inet_server_addr()), ''),
     (SELECT max(age(datfrozenxid))::int8 FROM pg_database),
@@ -55,7 +55,7 @@ class ServerLook:
     """``tables``: the gateway's are there. ``room``: connections that are left. ``local``: on this machine.
     ``oldest_seconds``: for which the oldest transaction that writes has run, of those that are shown to this user.
     ``clock_ahead``: seconds by which the server's clock is ahead of this machine's, to ``clock_doubt``.
-    ``commits``: seconds that each took; ``waited``: for a standby, too."""
+    ``commits``: seconds that each took; ``waited``: for a standby, too; ``flushes``: they are written to disk."""
 
     place: str
     version: str
@@ -79,6 +79,7 @@ class ServerLook:
     """Transactions that write and whose age is not shown to this user, there from the look's beginning to its end."""
     commits: tuple[float, ...] = ()
     waited: bool = False
+    flushes: bool = True
 
     @property
     def confirming(self) -> tuple[str, ...]:
@@ -112,7 +113,7 @@ def _look(
     cx: Connection, place: str, now: Callable[[], datetime], measure: Callable[[], float], commits: int
 ) -> ServerLook:
     hidden = {xid for (xid,) in cx.rows(_HIDDEN)}
-    version, size, most, used, recovers, wants, encrypted, address, id_age, oldest = cx.one(_FACTS)
+    version, size, most, used, recovers, wants, flushes, encrypted, address, id_age, oldest = cx.one(_FACTS)
     before = now().timestamp()
     (server,) = cx.one(_CLOCK)
     after = now().timestamp()
@@ -147,4 +148,5 @@ def _look(
         hidden=len(hidden & {xid for (xid,) in cx.rows(_HIDDEN)}),
         commits=tuple(seconds),
         waited=waits,
+        flushes=flushes,
     )  # fmt: skip
