@@ -10,7 +10,8 @@ from typing import Any, Final
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_SECONDS: Final = 20.0
-"""From the connect, or a request's first byte, to the end of the request: a form has 64 kB."""
+"""From the connect, or the end of the answer before, to the end of a request: a form has 64 kB. And from the end of an
+answer until the client has taken it, where the connection is closed behind it."""
 
 WRITE_SECONDS: Final = 30.0
 """For taking some of an answer, as over HTTP/JSON: a page that sleeps comes back by itself."""
@@ -31,7 +32,7 @@ class BrowserConnection(H11Protocol):
         super().connection_made(transport)
         if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency - ROOM:
             others: Any = self.connections - {self}
-            waiting = [each for each in others if each.waits]
+            waiting = [each for each in others if each.waits or each.transport.is_closing()]
             if waiting:
                 min(waiting, key=lambda each: each._since).transport.abort()
         self._look()
@@ -39,6 +40,12 @@ class BrowserConnection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """As uvicorn's."""
         super().data_received(data)
+        self._look()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's; a connection that is closed then, or later for want of a request, is not waited for without end
+        where its client does not take the rest of the answer."""
+        super().on_response_complete()
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -73,7 +80,7 @@ class BrowserConnection(H11Protocol):
 
     def _look(self) -> None:
         """Begin to count the time, or end it."""
-        if not self.waits:
+        if not (self.waits or self.transport.is_closing()):
             self._stop()
         elif self._timer is None:
             self._since = self.loop.time()
@@ -86,5 +93,5 @@ class BrowserConnection(H11Protocol):
 
     def _end(self) -> None:
         self._timer = None
-        if self.waits:
+        if self.waits or self.transport.is_closing():
             self.transport.abort()  # closing would wait for a client that does not read

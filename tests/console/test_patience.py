@@ -27,11 +27,18 @@ def console() -> Iterator[int]:
         yield port
 
 
+SEND_BYTES = 4096
+"""Of a socket's buffer: much less than the largest file that a page loads."""
+
+
 @contextmanager
-def serving() -> Iterator[tuple[int, uvicorn.Server]]:
-    """A console, and its server. Its gateway is not there: its sign-in needs none."""
+def serving(send_bytes: int | None = None) -> Iterator[tuple[int, uvicorn.Server]]:
+    """A console, and its server. Its gateway is not there: its sign-in needs none. ``send_bytes``: of the buffer that
+    the system has for each connection."""
     ready = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        if send_bytes is not None:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
         port: int = listening.getsockname()[1]
         running = server_on(listening, ConsoleSettings("127.0.0.1:1", port=port), lambda _: ready.set())
         thread = threading.Thread(target=lambda: asyncio.run(running.serve(sockets=[listening])), daemon=True)
@@ -104,6 +111,21 @@ def test_a_client_that_takes_no_answer_ends(monkeypatch: pytest.MonkeyPatch) -> 
         was_there, deadline = False, monotonic() + SECONDS
         while not was_there or running.server_state.connections:
             was_there = was_there or bool(running.server_state.connections)
+            assert monotonic() < deadline, "its connection is kept"
+            sleep(0.001)
+        assert status(port) == 200
+
+
+def test_a_client_that_does_not_take_the_end_of_an_answer_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little of it is left, which nothing waits for, and the connection is closed behind it: not for ever."""
+    monkeypatch.setattr(patience, "REQUEST_SECONDS", 0.1)
+    with serving(SEND_BYTES) as (port, running), socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SEND_BYTES)
+        deaf.connect(("127.0.0.1", port))
+        deaf.sendall(b"GET /static/uplot.js HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert deaf.recv(1024).startswith(b"HTTP/1.1 200")
+        deadline = monotonic() + SECONDS
+        while running.server_state.connections:
             assert monotonic() < deadline, "its connection is kept"
             sleep(0.001)
         assert status(port) == 200

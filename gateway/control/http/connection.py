@@ -43,7 +43,7 @@ UNREAD_BYTES: Final = 32 * 1024 * 1024
 @frozen
 class HttpTimes:
     """Seconds that a client has: for the first byte of a request on an open connection, for the head, for the body, to
-    take 64 kB of an answer, and to leave once its request was refused."""
+    take 64 kB of an answer, and to leave: once its request was refused, and once its connection is closed."""
 
     idle: float = 75.0
     head: float = 10.0
@@ -86,6 +86,7 @@ class HttpConnection:
     _calling: bool = field(default=False, init=False)
     _over: "asyncio.Task[None] | None" = field(default=None, init=False)
     """Done when the connection is over; made when something waits for that."""
+    _gave_way: bool = field(default=False, init=False)
     served: bool = field(default=False, init=False)
     """Whether a request of this connection was answered."""
 
@@ -98,16 +99,16 @@ class HttpConnection:
             else:
                 while await self._one():
                     pass
-        except (OSError, TimeoutError, h11.LocalProtocolError):
+        except (OSError, TimeoutError, h11.LocalProtocolError, asyncio.CancelledError) as error:
             self._writer.transport.abort()  # nothing of what is not written yet is waited for
+            if isinstance(error, asyncio.CancelledError):
+                raise
         except Exception:
             log.exception("http connection failed")
             self._writer.transport.abort()
         finally:
             self._give_back()
-            self._writer.close()
-            if self._over is not None:
-                self._over.cancel()
+            await self._leave()
 
     def close(self) -> None:
         """Take no more requests: end an idle connection now, another one after its answer."""
@@ -116,11 +117,25 @@ class HttpConnection:
             self._writer.close()
 
     def give_way(self) -> bool:
-        """End the connection for a newer one, if it waits for a request or for the rest of one; false: it does not."""
-        if self._calling or self._writer.is_closing():
+        """End the connection for a newer one, if it waits for a request, for the rest of one, or for its client to take
+        the end of an answer; false: it does not."""
+        if self._calling or self._gave_way:
             return False
+        self._gave_way = True
         self._writer.transport.abort()
         return True
+
+    async def _leave(self) -> None:
+        """Close the connection, and wait until it is closed: what is written and that the client does not take would
+        keep it open without end. Cancelling ends it at once."""
+        self._writer.close()
+        over = self._end()
+        try:
+            await asyncio.wait((over,), timeout=self._times.leave)
+        finally:
+            if not over.done():
+                self._writer.transport.abort()
+                over.cancel()
 
     # --- one request ----------------------------------------------------------------------------------------------
 
@@ -211,9 +226,13 @@ class HttpConnection:
                 self._state.receive_data(data)
                 ahead += len(data)
         if ahead >= READ_BYTES:
-            if self._over is None:  # one for the connection: each exchange may wait for it
-                self._over = asyncio.create_task(self._closed())
-            await asyncio.wait((self._over,))  # its end is behind what is not read
+            await asyncio.wait((self._end(),))  # it is behind what is not read
+
+    def _end(self) -> "asyncio.Task[None]":
+        """One task for the connection, done when that is over: each exchange may wait for it."""
+        if self._over is None:
+            self._over = asyncio.create_task(self._closed())
+        return self._over
 
     async def _closed(self) -> None:
         with suppress(OSError):

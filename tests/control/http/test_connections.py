@@ -165,12 +165,67 @@ async def test_a_head_is_answered_without_a_body(tmp_path: Any) -> None:
         assert await http.rest() == b""
 
 
-def timer_of(own: int, other: int) -> str:
-    """The kernel's timer of a connection, by its ports: the kind, and how long it has to go."""
+def of_kernel(own: int, other: int) -> list[str]:
+    """The kernel's line of a connection, by its ports; empty: there is none."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
     ends = f"{own:04X}", f"{other:04X}"
-    [timer] = [line[5] for line in lines if (line[1].split(":")[1], line[2].split(":")[1]) == ends]
-    return timer
+    found = [line for line in lines if (line[1].split(":")[1], line[2].split(":")[1]) == ends]
+    return found[0] if found else []
+
+
+def timer_of(own: int, other: int) -> str:
+    """The kernel's timer of a connection: the kind, and how long it has to go."""
+    return of_kernel(own, other)[5]
+
+
+ESTABLISHED = "01"
+"""State of a connection that a process still holds."""
+
+
+async def test_a_client_that_takes_nothing_keeps_no_connection_open_behind_its_end(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its window is shut, and the last of its answers waits for it: so long, and no longer."""
+    small = socket.SOL_SOCKET, socket.SO_SNDBUF, 4096
+    monkeypatch.setattr(server, "_look_after", lambda connection: connection.setsockopt(*small))
+    async with control(tmp_path, settings(HttpTimes(leave=0.1))) as gateway, client(gateway) as http:
+        await http.send("GET", INFO)
+        one = len((await http.answer()).body)
+        with trio.socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await deaf.connect(("127.0.0.1", gateway.server.http_port))
+            asked = f"GET {INFO} HTTP/1.1\r\nhost: localhost\r\n"
+            count = 40_000 // one  # more than the kernel takes, and less than a writer waits for
+            await deaf.send((f"{asked}\r\n" * count + f"{asked}connection: close\r\n\r\n").encode())
+            own = deaf.getsockname()[1]
+            with trio.fail_after(60):
+                while of_kernel(gateway.server.http_port, own)[3:4] == [ESTABLISHED]:  # noqa: ASYNC110 - the kernel's
+                    await trio.sleep(0.01)
+            assert (await deaf.recv(4096)).startswith(b"HTTP/1.1 200")
+        assert (await http.get(INFO)).code == 200
+
+
+async def test_clients_that_take_nothing_make_room(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is closed and still has something to send goes where another one needs its place."""
+    small = socket.SOL_SOCKET, socket.SO_SNDBUF, 4096
+    monkeypatch.setattr(server, "_look_after", lambda connection: connection.setsockopt(*small))
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
+    async with control(tmp_path, settings(HttpTimes(leave=1_000))) as gateway:
+        async with client(gateway) as http:
+            await http.send("GET", INFO)
+            one = len((await http.answer()).body)
+        with trio.socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await deaf.connect(("127.0.0.1", gateway.server.http_port))
+            asked = f"GET {INFO} HTTP/1.1\r\nhost: localhost\r\n"
+            await deaf.send((f"{asked}\r\n" * (40_000 // one) + f"{asked}connection: close\r\n\r\n").encode())
+            assert (await deaf.recv(1024)).startswith(b"HTTP/1.1 200")
+            with trio.fail_after(60):
+                while True:
+                    async with client(gateway) as http:
+                        if (await http.get(INFO)).code == 200:
+                            break
+                    await trio.sleep(0.01)
 
 
 async def test_a_client_that_vanishes_is_looked_for(tmp_path: Any) -> None:
