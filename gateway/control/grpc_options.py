@@ -12,6 +12,11 @@ that say nothing held as many descriptors, which chargers have to have (``gatewa
 HANDSHAKE_SECONDS: Final = 10
 """From a client's connect to its first settings, TLS included; gRPC itself gives it two minutes."""
 
+IDLE_SECONDS: Final = 600
+"""Without a call under way, a watch counting as one: clients connect again with their next call, and those that leave
+channels behind hold no place for ever. gRPC has no share for an address: whom the port lets in is the network's to say
+(docs/limits.md)."""
+
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_RECEIVED_BYTES),
     ("grpc.max_send_message_length", MAX_RESPONSE_BYTES),
@@ -30,4 +35,5 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
 def options(shares: bool) -> tuple[tuple[str, int], ...]:
     """Return the options of a server that ``shares`` its port with others, or has it alone: two gateways on one port
     would share its clients unnoticed."""
-    return (*_OPTIONS, ("grpc.so_reuseport", int(shares)))
+    idle = ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1000)
+    return (*_OPTIONS, idle, ("grpc.so_reuseport", int(shares)))

@@ -4,6 +4,8 @@ import gc
 import re
 import select
 import socket
+import threading
+from functools import partial
 from types import FrameType
 
 import grpc
@@ -16,9 +18,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from gateway.api.v1 import charge_point_pb2, command_pb2, event_pb2
+from gateway.api.v1 import (
+    charge_point_pb2,
+    command_pb2,
+    event_pb2,
+    event_pb2_grpc,
+    server_pb2,
+    server_pb2_grpc,
+)
 from gateway.bridge import Bridge
 from gateway.client import GatewayClient, Tls, describe, problem_of
+from gateway.control import grpc_options
 from gateway.control.errors import Failure
 from gateway.control.grpc_options import MAX_CONNECTIONS
 from gateway.control.listen_address import check_address, listening_address, why_not_listening
@@ -71,6 +81,30 @@ async def test_clients_that_say_nothing_hold_so_many_descriptors_and_no_more(tmp
         finally:
             for each in opened:
                 each.close()
+
+
+async def test_a_client_without_calls_gives_its_place_back(tmp_path, monkeypatch):
+    """And has another with its next call; one whose watch is open keeps its own."""
+    monkeypatch.setattr(grpc_options, "IDLE_SECONDS", 1)
+    async with control(tmp_path) as gateway:
+        ready, idle = threading.Event(), threading.Event()
+
+        def changed(state):
+            if state is grpc.ChannelConnectivity.READY:
+                ready.set()
+            elif ready.is_set():
+                idle.set()
+
+        target = f"127.0.0.1:{gateway.port}"
+        with grpc.insecure_channel(target) as channel, grpc.insecure_channel(target) as watching:
+            watch = event_pb2_grpc.EventServiceStub(watching).WatchEvents(event_pb2.WatchEventsRequest())
+            channel.subscribe(changed, try_to_connect=True)
+            assert await trio.to_thread.run_sync(idle.wait, 60)
+            info = partial(server_pb2_grpc.ServerServiceStub(channel).GetServerInfo, timeout=60)
+            assert (await trio.to_thread.run_sync(info, server_pb2.GetServerInfoRequest())).server.version
+            for _ in range(3):  # signs of life, each later than the time without a call
+                assert (await trio.to_thread.run_sync(next, watch)).resume_token
+            watch.cancel()
 
 
 def _closed(sockets):
