@@ -237,3 +237,5 @@ class CallRefused:
     description: str = ""
     faults: int = 0
     """How many faults were looked at before it was given up."""
+    action: str = ""
+    """Of a CALL whose action the protocol knows; empty for any other, which may be any text."""

@@ -13,13 +13,24 @@ from attrs import frozen
 
 @frozen
 class Counted:
-    """A counter: its name without ``_total``, what it counts, its label's name ("" for none), and labels that are the
-    same for all that is counted by this word."""
+    """A counter: its name without ``_total``, what it counts, its label's name ("" for none; of several, with spaces
+    between, as between their values), and labels that are the same for all that is counted by this word."""
 
     name: str
     help: str
     label: str = ""
     fixed: Mapping[str, str] = {}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of all its labels."""
+        return (*self.fixed, *self.label.split())
+
+    def values(self, label: str) -> tuple[str, ...]:
+        """Values of all its labels, for what was counted with ``label``; one that stands for all stands for each."""
+        given = label.split() if " " in self.label else [label] if self.label else []
+        count = len(self.label.split())
+        return (*self.fixed.values(), *(given if len(given) == count else given[:1] * count))
 
 
 _FAILED = "Connections that ended before they were upgraded, by the stage that they had reached and the reason."
@@ -34,7 +45,9 @@ COUNTED: Final[Mapping[str, Counted]] = {
     "calls_before_acceptance": Counted(
         "gateway_calls_before_acceptance", "CALLs of charge points that are not accepted, answered with CALLERROR."
     ),
-    "calls_refused": Counted("gateway_calls_refused", "CALLs answered with CALLERROR for what they hold.", "code"),
+    "calls_refused": Counted(
+        "gateway_calls_refused", "CALLs answered with CALLERROR for what they hold.", "code action"
+    ),
     "certificate_reloads": Counted("gateway_certificate_reloads", "Reloads of certificates.", "result"),
     "clock_jumps": Counted("gateway_clock_jumps", "Times that the wall clock was doubted anew."),
     "closed_at_capacity": Counted("gateway_sessions_over_capacity", "Upgraded connections without a place."),

@@ -168,16 +168,14 @@ class _Counts(Collector):
         for (what, label), count in tuple(self._counts.items()):
             counted = COUNTED.get(what)
             if counted is not None:
-                values = [*counted.fixed.values(), *([label] if counted.label else [])]
-                families[counted.name].add_metric(values, count)
+                families[counted.name].add_metric(counted.values(label), count)
         yield from families.values()
 
     def describe(self) -> list[CounterMetricFamily]:
         families: dict[str, CounterMetricFamily] = {}
         for each in COUNTED.values():
-            labels = [*each.fixed, *([each.label] if each.label else [])]
             if each.name not in families:
-                families[each.name] = CounterMetricFamily(each.name, each.help, labels=labels)
+                families[each.name] = CounterMetricFamily(each.name, each.help, labels=each.labels)
         return list(families.values())
 
 

@@ -10,7 +10,7 @@ those are not answered at all, since an error could make the charger drop them.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import structlog
 import trio
@@ -43,6 +43,9 @@ NO_FACTS = Facts()
 MAX_ASIDE = 4
 """Vendors' data of one charger that wait for a service at once; further ones are answered Rejected. A charger has one
 CALL under way (J §4.1.1): more mean that it gave up waiting, or never does."""
+
+UNKNOWN: Final = "unknown"
+"""In the place of an action that the protocol does not know: a charger chooses its text."""
 
 
 class RequestHandler:
@@ -106,7 +109,7 @@ class RequestHandler:
         if request.faults:
             context.transport.charge(cost_of_faults(request.faults))
         if isinstance(request, CallRefused):
-            context.observer.count("calls_refused", request.code)
+            context.observer.count("calls_refused", f"{request.code} {request.action or UNKNOWN}")
             refusal = rpc.encode_call_error(request.message_id, request.code, request.description)
             self._answers.send(Pending(refusal, then))
             return

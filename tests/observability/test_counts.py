@@ -52,7 +52,20 @@ def test_families_of_one_name_have_the_same_labels() -> None:
         assert f'gateway_handshake_failures_total{{reason="deadline",stage="{stage}"}} 1.0' in shown
     labels: dict[str, tuple[str, ...]] = {}
     for counted in COUNTED.values():
-        assert labels.setdefault(counted.name, (*counted.fixed, counted.label)) == (*counted.fixed, counted.label)
+        assert labels.setdefault(counted.name, counted.labels) == counted.labels
+
+
+def test_a_count_may_have_two_labels() -> None:
+    """Beyond the bound, which no vocabulary reaches, either is the same word."""
+    metrics = Metrics()
+    metrics.count("calls_refused", "ProtocolError MeterValues")
+    metrics.count("calls_refused", "ProtocolError unknown")
+    for number in range(MAX_LABELS):
+        metrics.count("calls_refused", f"Code{number} Heartbeat")
+    value, name = metrics.registry.get_sample_value, "gateway_calls_refused_total"
+    assert value(name, {"code": "ProtocolError", "action": "MeterValues"}) == 1
+    assert value(name, {"code": "ProtocolError", "action": "unknown"}) == 1
+    assert (value(name, {"code": "other", "action": "other"}) or 0) > 0
 
 
 def test_labels_beyond_the_bound_are_counted_together() -> None:

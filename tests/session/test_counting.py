@@ -68,7 +68,7 @@ def counting(harness: Harness) -> Counting:
 async def test_what_a_charger_says_is_counted_by_its_kind(
     harness: Harness, autojump_clock: MockClock, counting: Counting
 ) -> None:
-    """Handled by action, refused by code, not read, of no kind that there is, and answers to nothing."""
+    """Handled by action, refused by code and action, not read, of no kind that there is, and answers to nothing."""
     harness.add_charge_point()
     async with harness.connected() as charger:
         await boot(charger)
@@ -77,7 +77,13 @@ async def test_what_a_charger_says_is_counted_by_its_kind(
         await charger.call("Heartbeat", {})
         assert counting.taken() == {("answered", "StatusNotification"): 1, ("answered", "Heartbeat"): 1}
         await charger.call_frame("NoSuch", {})
-        assert counting.taken() == {("calls_refused", "NotImplemented"): 1}
+        await charger.call_frame("DataTransfer", {})
+        await charger.call_frame("Reset", {})
+        assert counting.taken() == {
+            ("calls_refused", "NotImplemented unknown"): 1,
+            ("calls_refused", "ProtocolError DataTransfer"): 1,
+            ("calls_refused", "NotSupported Reset"): 1,
+        }
         await charger.send_raw("no json")
         await charger.send(1, "x")
         await charger.send(3, "nobody asked", {})

@@ -86,14 +86,16 @@ def _decode(message_id: str, action: str, payload: JSON) -> Request[Any] | CallR
     validator = schemas.REQUESTS.get(action)
     if validator is None:
         known = action in schemas.KNOWN_ACTIONS
-        return CallRefused(message_id, "NotSupported" if known else "NotImplemented", "this action is not handled")
+        code = "NotSupported" if known else "NotImplemented"
+        return CallRefused(message_id, code, "this action is not handled", action=action if known else "")
     if not isinstance(payload, dict):
-        return CallRefused(message_id, "FormationViolation", "the payload is not an object")
+        return CallRefused(message_id, "FormationViolation", "the payload is not an object", action=action)
     if validator.is_valid(payload):
         return Request(message_id, action, _STRUCTURE[action](payload, None), payload)
     mended = (_mend_large if larger(payload, MAX_MENDED_NODES) else mend)(action, payload, validator)
     if isinstance(mended, SchemaFault):
-        return CallRefused(message_id, CODES.get(mended.kind, "FormationViolation"), _reason(mended), mended.before)
+        code = CODES.get(mended.kind, "FormationViolation")
+        return CallRefused(message_id, code, _reason(mended), mended.before, action)
     request = _STRUCTURE[action](mended.payload, None)
     return Request(message_id, action, request, payload, (Flag.DEVIATES,), mended.deviations, faults=mended.faults)
 
