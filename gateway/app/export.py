@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from gateway.app.settings import Settings
+from gateway.app.stores import file_of as database_of
 from gateway.domain.codec import UnreadableBody, body_of
 from gateway.domain.dialects import samples_of
 from gateway.domain.events import MeterValuesReported, StoredEvent, TransactionStopped
@@ -93,9 +94,10 @@ def export(
 ) -> None:
     """Write a file for each day and kind into a folder; ``wrote`` is called with each, and its rows.
 
-    Raises ``StoreError`` where the database can't be read, or a file is there already, and ``StoreUnavailable`` where
-    the disk takes no more: the files that are there then are whole.
+    Raises ``SettingsError`` where the database is no file, ``StoreError`` where it can't be read, or a file is there
+    already, and ``StoreUnavailable`` where the disk takes no more: the files that are there then are whole.
     """
+    database = database_of(settings, "watch its events, or read it by SQL (docs/operations.md, Exports)")
     if not folder.is_dir():
         raise StoreError(f"{folder}: no such folder")
     wanted = [(day, kind) for day in days for kind in kinds]
@@ -103,7 +105,7 @@ def export(
         path = file_of(folder, day, kind)
         if path.exists():
             raise StoreError(f"{path}: is there already; an export overwrites nothing")
-    with History(settings.store.path) as history:
+    with History(database) as history:
         for day, kind in wanted:
             path = file_of(folder, day, kind)
             wrote(path, _write(path, COLUMNS[kind], _rows(history, day, kind)))

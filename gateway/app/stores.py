@@ -1,5 +1,6 @@
 """The store that the settings name: SQLite's file, or a database on PostgreSQL."""
 
+from pathlib import Path
 from typing import Protocol
 
 from gateway.app.settings import Settings
@@ -76,3 +77,11 @@ def place(settings: Settings) -> str:
     from gateway.store.postgres import place_of
 
     return place_of(settings.store.url)
+
+
+def file_of(settings: Settings, instead: str) -> Path:
+    """The file that the database is. Raises ``SettingsError`` where it is none: a file that lies in its usual place is
+    then another's. ``instead``: words on what to use."""
+    if settings.store.url:
+        raise SettingsError(f"store.url: the database is on PostgreSQL, and no file: {instead}")
+    return settings.store.path

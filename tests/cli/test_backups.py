@@ -131,13 +131,16 @@ def test_a_question_says_how_far_the_backup_goes(config: Path, tmp_path: Path) -
     assert len(list(tmp_path.glob("*-replaced-*"))) == 1
 
 
-def test_a_database_on_postgresql_has_tools_of_its_own(config: Path, tmp_path: Path) -> None:
-    """A file that lies where SQLite's would is not taken for it."""
+def test_a_database_on_postgresql_is_no_file(config: Path, tmp_path: Path) -> None:
+    """One that lies where SQLite's would is not taken for it: it has tools of its own."""
     run(config, "backup", tmp_path / "b.db")
     text = config.read_text(encoding="utf-8").replace(f'path = "{tmp_path}/gateway.db"', 'url = "postgresql:///g"')
     config.write_text(text, encoding="utf-8")
-    for arguments in (("backup", tmp_path / "c.db"), ("restore", tmp_path / "b.db", "--yes")):
-        done = run(config, *arguments)
+    (tmp_path / "exports").mkdir()
+    for arguments in (("backup", tmp_path / "c.db"), ("restore", tmp_path / "b.db"), ("export", tmp_path / "exports")):
+        done = run(config, *arguments, text="y\n")
         assert done.exit_code == 1
-        assert "PostgreSQL's own tools" in done.stderr
+        assert "store.url: the database is on PostgreSQL, and no file" in done.stderr
+        assert "Put " not in done.output
     assert not (tmp_path / "c.db").exists()
+    assert list((tmp_path / "exports").iterdir()) == []
