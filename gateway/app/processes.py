@@ -31,6 +31,7 @@ from gateway.app.service_manager import (
     LISTEN_NAMES,
     LISTEN_PID,
     NOTIFY,
+    WATCHDOG,
     HandedOver,
     ServiceManager,
     handed_over,
@@ -48,6 +49,16 @@ NOTE_BYTES: Final = 4096
 
 NATS_LOOK: Final = 0.05
 """Seconds between two looks at whether the NATS server listens yet."""
+
+WATCHDOG_SECONDS: Final = 120.0
+"""Without a sign of life a process that serves is ended, as systemd does with the one of the unit: it holds a slot and
+a share of the callers' port, and does nothing with them."""
+
+WATCHDOG_LOOKS: Final = 24
+"""In that time. They are counted, and not the time: where this process stood still, too, that is one look."""
+
+ABORT_SECONDS: Final = 5.0
+"""From SIGABRT, at which a process says where it stands, to the kill of one that can't."""
 
 WITH_INPUT: Final = """exec 3<&0
 "$0" --config "$1" </dev/null 3<&- &
@@ -121,6 +132,8 @@ class RunningProcess:
     process: trio.Process
     whole: bool = False
     ready: trio.Event = field(factory=trio.Event)
+    silent: int = 0
+    """Looks since its last sign of life."""
 
     async def wait(self) -> int:
         code = await self.process.wait()
@@ -216,11 +229,13 @@ class _Service:
         heard = trio.socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         await heard.bind(str(notes))
         without = (NOTIFY, LISTEN, LISTEN_PID, LISTEN_NAMES)
-        environment = {name: value for name, value in os.environ.items() if name not in without}
+        environment = {"PYTHONFAULTHANDLER": "1"}
+        environment |= {name: value for name, value in os.environ.items() if name not in without}
+        environment |= {NOTIFY: str(notes), WATCHDOG: str(int(WATCHDOG_SECONDS * 1e6))}
         process = await trio.lowlevel.open_process(
             [sys.executable, "-m", "gateway", "serve", "--config", str(self._config), "--until-stdin-closes"],
             stdin=subprocess.PIPE,  # it ends with this process, whatever becomes of that
-            env=environment | share.environment() | {NOTIFY: str(notes)},
+            env=environment | share.environment(),
             pass_fds=[number for _, number in share.sockets],
             start_new_session=True,  # an interrupt from the terminal comes by way of this process
         )
@@ -231,18 +246,35 @@ class _Service:
 
 
 async def _hear(notes: trio.socket.SocketType, child: RunningProcess) -> None:
-    """Take a process's notes until it ends."""
+    """Take a process's notes until it ends, and end it where they stay away."""
     with notes:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_until_ready, notes, child)
+            nursery.start_soon(take_notes, notes, child)
+            nursery.start_soon(watch, child)
             await child.process.wait()
             nursery.cancel_scope.cancel()
 
 
-async def _until_ready(notes: trio.socket.SocketType, child: RunningProcess) -> None:
+async def take_notes(notes: trio.socket.SocketType, child: RunningProcess) -> None:
+    """Take what a process says to its service manager, each note being a sign of life, until cancelled."""
     while True:
-        if b"READY=1" in (await notes.recv(NOTE_BYTES)).split(b"\n"):
+        lines = (await notes.recv(NOTE_BYTES)).split(b"\n")
+        child.silent = 0
+        if b"READY=1" in lines:
             child.ready.set()
+
+
+async def watch(child: RunningProcess) -> None:
+    """End a process that has served and gives no sign of life any more; cancelled when it has ended."""
+    await child.ready.wait()
+    child.silent = 0
+    while child.silent < WATCHDOG_LOOKS:
+        await trio.sleep(WATCHDOG_SECONDS / WATCHDOG_LOOKS)
+        child.silent += 1
+    log.error("process stands still", pid=child.process.pid, seconds=WATCHDOG_SECONDS)
+    child.send_signal(signal.SIGABRT)
+    await trio.sleep(ABORT_SECONDS)
+    child.send_signal(signal.SIGKILL)
 
 
 async def _nats(config: Path, port: int, nursery: trio.Nursery) -> RunningProcess:

@@ -1,7 +1,9 @@
 """Several processes as one service: kept running, drained together, reloaded together."""
 
 import signal
+import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from gateway.app.process_supervisor import (
     Part,
     ProcessSupervisor,
 )
+from gateway.app.processes import ABORT_SECONDS, WATCHDOG_LOOKS, WATCHDOG_SECONDS, RunningProcess, take_notes, watch
+from gateway.app.service_manager import NOTIFY, WATCHDOG, ServiceManager
 
 DRAIN = 25.0
 
@@ -200,3 +204,49 @@ async def test_one_that_waits_to_be_begun_anew_is_not_begun_once_all_stop(autoju
         machine.signal(signal.SIGTERM)
     assert codes == [0]
     assert len(machine.begun["1"]) == 1
+
+
+class FakeProcess:
+    """A process that heeds no signal."""
+
+    pid = 7
+    returncode = None
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+
+    def send_signal(self, number: int) -> None:
+        self.signals.append(number)
+
+
+async def test_a_process_that_gives_no_sign_of_life_is_ended(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """One that serves, and not one that takes its time to start: it is asked where it stands, and killed."""
+    fake: Any = FakeProcess()
+    child, look = RunningProcess(fake), WATCHDOG_SECONDS / WATCHDOG_LOOKS
+    path = str(tmp_path / "notes")
+    notes = trio.socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    await notes.bind(path)
+    manager = ServiceManager({NOTIFY: path, WATCHDOG: str(int(WATCHDOG_SECONDS * 1e6))}, trio.current_time)
+    with notes:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take_notes, notes, child)
+            nursery.start_soon(watch, child)
+            await trio.sleep(10 * WATCHDOG_SECONDS)
+            assert fake.signals == []
+            manager.ready("serves")
+            with trio.move_on_after(10 * WATCHDOG_SECONDS + look / 2):
+                await manager.run()
+            assert fake.signals == []
+            await trio.sleep(WATCHDOG_SECONDS - manager_pause(manager) - look)
+            assert fake.signals == []
+            await trio.sleep(manager_pause(manager) + 2 * look)
+            assert fake.signals[:1] == [signal.SIGABRT]
+            await trio.sleep(ABORT_SECONDS)
+            assert fake.signals == [signal.SIGABRT, signal.SIGKILL]
+            nursery.cancel_scope.cancel()
+
+
+def manager_pause(manager: ServiceManager) -> float:
+    """Seconds between two signs of life."""
+    assert manager.watchdog is not None
+    return manager.watchdog / 2
