@@ -11,8 +11,8 @@ message of it is ever dropped.
 
 import os
 import random
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import structlog
@@ -60,22 +60,50 @@ RETRY_AFTER_OVERLOAD: Final = (30, 120)
 HEARTBEAT_SPREAD: Final = 1.0
 """By how much of the heartbeat interval those who are accepted under load get a longer one, at most."""
 
-_CGROUP: Final = Path("/sys/fs/cgroup/memory.max")
+_GROUPS: Final = Path("/sys/fs/cgroup")
+_OWN_GROUPS: Final = Path("/proc/self/cgroup")
 _STATM: Final = Path("/proc/self/statm")
 
 
-def memory_limit(cgroup: Path = _CGROUP) -> int:
-    """Bytes that the process may have: of its control group, else of the machine; 0: that can't be seen."""
+def memory_limit(own: Path = _OWN_GROUPS, groups: Path = _GROUPS) -> int:
+    """Bytes that the process may have: the least of its control groups', each of which holds those below it, and of the
+    machine's; 0: none of them can be seen. ``own``: the process's groups; ``groups``: where all are."""
+    found = [limit for path in _limits(own, groups) if (limit := _number(path)) is not None]
     try:
-        text = cgroup.read_text(encoding="ascii").strip()
-        if text.isdigit():
-            return int(text)
-    except OSError:
-        pass  # no control group, or no Linux
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (OSError, ValueError):
-        return 0
+        pass
+    return min(found, default=0)
+
+
+def _limits(own: Path, groups: Path) -> Iterator[Path]:
+    """Files with the limits of the process's group and of those above it, of either version of control groups."""
+    try:
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return  # no control groups, or no Linux
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, name = groups, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = groups / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        inside = PurePosixPath(path.lstrip("/"))
+        if ".." in inside.parts:  # outside of what this process is shown
+            inside = PurePosixPath()
+        for each in (inside, *inside.parents):
+            yield root / each / name
+
+
+def _number(path: Path) -> int | None:
+    """The number in a file; None: there is none, as where nothing is limited."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(text) if text.isdecimal() else None
 
 
 def memory_used(statm: Path = _STATM) -> int:

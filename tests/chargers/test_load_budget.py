@@ -137,12 +137,28 @@ async def test_it_looks_four_times_a_second(autojump_clock: MockClock) -> None:
 
 
 def test_memory_is_read_from_the_system(tmp_path: Path) -> None:
-    """The control group's limit, else the machine's; nothing where it can't be seen."""
-    limit = tmp_path / "memory.max"
-    limit.write_text("4096\n")
-    assert memory_limit(limit) == 4096
-    limit.write_text("max\n")
-    assert memory_limit(limit) == memory_limit(tmp_path / "none") > 2**20
+    """The least of the control groups' limits and of the machine's; nothing where it can't be seen."""
+    machine = memory_limit(tmp_path / "none")
+    assert machine > 2**20
+    own, groups = tmp_path / "own", tmp_path / "groups"
+    (groups / "system.slice" / "gateway.service").mkdir(parents=True)
+    own.write_text("0::/system.slice/gateway.service\n")
+    assert memory_limit(own, groups) == machine
+    limit = groups / "system.slice" / "gateway.service" / "memory.max"
+    for text, most in (("4096\n", 4096), ("max\n", machine), ("9" * 15, machine), ("x", machine)):
+        limit.write_text(text)
+        assert memory_limit(own, groups) == most
+    limit.write_text("8192\n")
+    (groups / "system.slice" / "memory.max").write_text("6144\n")  # what is above holds those below
+    assert memory_limit(own, groups) == 6144
+    own.write_text("0::/\n")  # as a container is shown its own
+    (groups / "memory.max").write_text("2048\n")
+    assert memory_limit(own, groups) == 2048
+    own.write_text("4:memory:/docker/x\n1:cpu:/\n0::/../y\n")  # the older version beside the newer one
+    (groups / "memory" / "docker" / "x").mkdir(parents=True)
+    (groups / "memory" / "docker" / "x" / "memory.limit_in_bytes").write_text("1024\n")
+    assert memory_limit(own, groups) == 1024
+    limit = tmp_path / "statm"
     assert 0 < memory_used() < memory_limit()
     assert memory_used(tmp_path / "none") == 0
     limit.write_text("x")
