@@ -83,8 +83,9 @@ def _limits(own: Path, groups: Path) -> Iterator[Path]:
     except (OSError, UnicodeDecodeError):
         return  # no control groups, or no Linux
     for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if line.startswith("0::"):
             root, name = groups, "memory.max"
         elif "memory" in controllers.split(","):
             root, name = groups / "memory", "memory.limit_in_bytes"
