@@ -15,7 +15,8 @@ from gateway.app.service_manager import NONE, HandedOver, handed_over
 from gateway.app.settings import Settings
 from gateway.errors import SettingsError
 
-SLOT, SOCKETS, NATS, NATS_TOKEN = "GATEWAY_SLOT", "GATEWAY_SOCKETS", "GATEWAY_NATS", "GATEWAY_NATS_TOKEN_FILE"
+SLOT, COUNT, SOCKETS = "GATEWAY_SLOT", "GATEWAY_PROCESSES", "GATEWAY_SOCKETS"
+NATS, NATS_TOKEN = "GATEWAY_NATS", "GATEWAY_NATS_TOKEN_FILE"
 
 NO_NODE: Final = (
     "cluster.node: missing: cluster.nats is for gateways that are nodes of one service, each in a slot, and for "
@@ -30,16 +31,19 @@ MAX_PROCESSES: Final = 64
 @frozen
 class ProcessShare:
     """``sockets``: descriptors that listen for chargers, by the listener's index; ``nats``: the server that was begun
-    for these processes, with the file that holds its token; empty: the settings name theirs."""
+    for these processes, with the file that holds its token; empty: the settings name theirs. ``count``: the processes
+    that share the machine's memory."""
 
     slot: int
     sockets: tuple[tuple[int, int], ...] = ()
     nats: str = ""
     nats_token_file: Path | None = None
+    count: int = 1
 
     def environment(self) -> dict[str, str]:
         """The variables that hand it over."""
-        found = {SLOT: str(self.slot), SOCKETS: ",".join(f"{index}:{number}" for index, number in self.sockets)}
+        sockets = ",".join(f"{index}:{number}" for index, number in self.sockets)
+        found = {SLOT: str(self.slot), COUNT: str(self.count), SOCKETS: sockets}
         if self.nats:
             found |= {NATS: self.nats, NATS_TOKEN: str(self.nats_token_file)}
         return found
@@ -68,26 +72,28 @@ class ProcessShare:
 
 def share_of(environment: MutableMapping[str, str]) -> ProcessShare | None:
     """Take the share out of the environment; None: this process is alone. Raises ``SettingsError``."""
-    given: Mapping[str, str] = {name: environment.pop(name, "") for name in (SLOT, SOCKETS, NATS, NATS_TOKEN)}
+    given: Mapping[str, str] = {name: environment.pop(name, "") for name in (SLOT, COUNT, SOCKETS, NATS, NATS_TOKEN)}
     if not given[SLOT]:
         return None
     try:
-        slot = int(given[SLOT])
+        slot, count = int(given[SLOT]), int(given[COUNT])
         pairs = [each.split(":") for each in given[SOCKETS].split(",") if each]
         sockets = tuple((int(index), int(number)) for index, number in pairs)
     except ValueError:
-        raise SettingsError(f"{SLOT}, {SOCKETS}: expected what `gateway serve --processes` sets") from None
+        raise SettingsError(f"{SLOT}, {COUNT}, {SOCKETS}: expected what `gateway serve --processes` sets") from None
     token = Path(given[NATS_TOKEN]) if given[NATS_TOKEN] else None
-    return ProcessShare(slot, sockets, given[NATS], token)
+    return ProcessShare(slot, sockets, given[NATS], token, count)
 
 
-def shared(environment: MutableMapping[str, str], settings: Settings) -> tuple[Settings, HandedOver, int | None]:
-    """The settings of this process, the sockets that were handed over to it, and its slot; None: it is alone. Raises
+def shared(
+    environment: MutableMapping[str, str], settings: Settings
+) -> tuple[Settings, HandedOver, ProcessShare | None]:
+    """The settings of this process, the sockets that were handed over to it, and its share; None: it is alone. Raises
     ``SettingsError``."""
     names = [each.name for each in settings.listeners]
     share = share_of(environment)
     if share is not None:
-        return share.applied(settings), share.handed_over(names), share.slot
+        return share.applied(settings), share.handed_over(names), share
     if settings.cluster.nats and not settings.cluster.node:
         raise SettingsError(NO_NODE)
     return settings, handed_over(environment, names), None

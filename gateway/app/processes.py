@@ -219,7 +219,7 @@ class _Service:
             _write_secret(folder / "nats.conf", written)
             parts.append(Part("nats", partial(_nats, folder / "nats.conf", port, nursery), aside=True))
         for slot in range(1, self._count + 1):
-            share = ProcessShare(slot, sockets, url, token)
+            share = ProcessShare(slot, sockets, url, token, self._count)
             parts.append(Part(str(slot), partial(self._gateway, share, folder, nursery)))
         return parts
 

@@ -91,12 +91,12 @@ HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit code. Raises ``GatewayError`` for what can't be started."""
     try:
-        settings, sockets, slot = shared(os.environ, settings)
-        logs.configure(settings.logging, slot)
+        settings, sockets, share = shared(os.environ, settings)
+        logs.configure(settings.logging, share and share.slot)
         manager = ServiceManager(os.environ, monotonic)
         raise_file_limit()
         with opened(settings, utc_now) as store:
-            gateway = Gateway(settings, store, manager=manager, sockets=sockets, shares=slot is not None)
+            gateway = Gateway(settings, store, manager=manager, sockets=sockets, processes=share and share.count)
             gateway.endpoints.try_groups()
             with gateway.collector.policy():
                 try:
@@ -130,10 +130,10 @@ class Gateway:
         now: Clock = utc_now,
         manager: ServiceManager | None = None,
         sockets: HandedOver = NONE,
-        shares: bool = False,
+        processes: int | None = None,
     ) -> None:
         """``now``: the wall clock. It and Trio's clock go at one pace. ``sockets``: those that listen already.
-        ``shares``: it has the port of its control interface in common with other processes."""
+        ``processes``: of one service, which share ports and memory; None: it is alone."""
         self._sockets, self._settings = sockets, settings
         self._now, self._store = now, store
         self.clock = StallClock()
@@ -176,7 +176,8 @@ class Gateway:
         limits = connection_limits(sessions)
         self.accounts, self.large = Accounts(limits), LargeMessagePlace(limits.message_seconds)
         take_number, checks = NumberAllocator(journal).take, signing_checks(settings, reads, now)
-        self.quirks, self.load = quirk_book(settings), LoadBudget(perf_counter, self.metrics.count)
+        self.quirks = quirk_book(settings)
+        self.load = LoadBudget(perf_counter, self.metrics.count, processes=processes or 1)
         self.log_levels = LogLevels(LogLevel(settings.logging.level), now, self.diagnostics.tapped)
         self.chargers = ChargerConnections(
             router=self.router,
@@ -230,7 +231,7 @@ class Gateway:
         self.summaries = FleetSummaries(reads, live_powers(node, self.router, now), now, grace)
         new_control = partial(
             ControlServer,
-            control_settings(settings.control, settings.http, shares),
+            control_settings(settings.control, settings.http, processes is not None),
             ControlPorts(
                 facts=server_facts(reads, tuple(protocols), node, self.router, self.draining, now),
                 journal=journal,

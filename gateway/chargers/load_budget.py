@@ -116,7 +116,8 @@ def memory_used(statm: Path = _STATM) -> int:
 
 
 class LoadBudget:
-    """Belongs to the Trio loop. ``now``: seconds by a clock that never goes back; ``used`` and ``most``: bytes."""
+    """Belongs to the Trio loop. ``now``: seconds by a clock that never goes back; ``used`` and ``most``: bytes, which
+    so many ``processes`` share."""
 
     def __init__(
         self,
@@ -124,11 +125,12 @@ class LoadBudget:
         count: Callable[[str], None] = lambda what: None,
         used: Callable[[], int] = memory_used,
         most: int | None = None,
+        processes: int = 1,
     ) -> None:
         self._now = now
         self._count = count
         self._used = used
-        self._most = memory_limit() if most is None else most
+        self._most = (memory_limit() if most is None else most) // processes
         self._rate: float | None = None
         self._bucket: TokenBucket | None = None
         self._late_looks = 0

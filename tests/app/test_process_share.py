@@ -44,7 +44,7 @@ def given(tmp_path: Path, certificates: Path) -> Settings:
 
 def test_a_share_is_handed_over_in_the_environment() -> None:
     """And taken out of it, so that no child of the process takes it for its own."""
-    share = ProcessShare(3, ((0, 7), (1, 8)), "nats://127.0.0.1:4222", Path("/run/token"))
+    share = ProcessShare(3, ((0, 7), (1, 8)), "nats://127.0.0.1:4222", Path("/run/token"), 4)
     environment = {"PATH": "/bin", **share.environment()}
     assert share_of(environment) == share
     assert environment == {"PATH": "/bin"}
@@ -55,8 +55,8 @@ def test_a_share_is_handed_over_in_the_environment() -> None:
 @pytest.mark.parametrize("sockets", ["7", "0:x", "0:1:2"])
 def test_a_share_that_can_not_be_read_is_refused(sockets: str) -> None:
     """By the names of its variables."""
-    with pytest.raises(SettingsError, match="GATEWAY_SLOT, GATEWAY_SOCKETS: expected"):
-        share_of({"GATEWAY_SLOT": "1", "GATEWAY_SOCKETS": sockets})
+    with pytest.raises(SettingsError, match="GATEWAY_SLOT, GATEWAY_PROCESSES, GATEWAY_SOCKETS: expected"):
+        share_of({"GATEWAY_SLOT": "1", "GATEWAY_PROCESSES": "2", "GATEWAY_SOCKETS": sockets})
 
 
 def test_each_process_has_a_slot_and_a_port_of_metrics(given: Settings) -> None:
@@ -145,8 +145,8 @@ def test_the_token_of_nats_is_the_owners_alone(tmp_path: Path) -> None:
 
 def test_a_process_that_was_given_a_share_has_its_settings(given: Settings) -> None:
     """And takes the sockets of a service manager only where it has none."""
-    own, sockets, slot = shared(ProcessShare(2).environment(), given)
-    assert (own.cluster.node, slot) == (2, 2)
+    own, sockets, share = shared(ProcessShare(2, count=3).environment(), given)
+    assert (own.cluster.node, share) == (2, ProcessShare(2, count=3))
     assert sockets is NONE
     alone = evolve(given, cluster=ClusterSettings())
     assert shared({}, alone) == (alone, NONE, None)

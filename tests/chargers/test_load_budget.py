@@ -99,7 +99,7 @@ async def test_where_the_least_rate_does_not_help_none_is_let_in(autojump_clock:
 
 @pytest.mark.parametrize(("used", "refusing"), [(900, False), (901, True)])
 async def test_memory_that_is_nearly_used_up_lets_none_in(autojump_clock: MockClock, used: int, refusing: bool) -> None:
-    """Above the share; one whose limit can't be seen is not held to it."""
+    """Above the share, of several processes each of its part; one whose limit can't be seen is not held to it."""
     assert MEMORY_SHARE == 0.9
     load, _ = budget(used, 1_000)
     load.weigh()
@@ -107,6 +107,9 @@ async def test_memory_that_is_nearly_used_up_lets_none_in(autojump_clock: MockCl
     load, _ = budget(used, 0)
     load.weigh()
     assert not load.refusing
+    shared = LoadBudget(trio.current_time, used=lambda: used, most=4_000, processes=4)
+    shared.weigh()
+    assert shared.refusing is refusing
 
 
 async def test_heartbeats_are_spread_under_load(autojump_clock: MockClock) -> None:
