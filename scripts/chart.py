@@ -233,6 +233,9 @@ def check_pod(objects: str, name: str) -> None:
         >= settings["drain"]["deadline_seconds"] + int(container["lifecycle"]["preStop"]["exec"]["command"][1]) + 10,
         "the slot of the third pod": settings.get("cluster", {}).get("node", 3) == 3,
         "three probes": {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys(),
+        "no end for a store that is away": all(
+            "httpGet" in container[each] for each in ("startupProbe", "livenessProbe")
+        ),
         "a volume of one pod": settings["store"].get("url") is not None
         or by_kind["StatefulSet"]["spec"]["volumeClaimTemplates"][0]["spec"]["accessModes"] == ["ReadWriteOncePod"],
     }
