@@ -100,12 +100,12 @@ class HttpConnection:
                 while await self._one():
                     pass
         except (OSError, TimeoutError, h11.LocalProtocolError, asyncio.CancelledError) as error:
-            self._writer.transport.abort()  # nothing of what is not written yet is waited for
+            self._abort()  # nothing of what is not written yet is waited for
             if isinstance(error, asyncio.CancelledError):
                 raise
         except Exception:
             log.exception("http connection failed")
-            self._writer.transport.abort()
+            self._abort()
         finally:
             self._give_back()
             await self._leave()
@@ -122,8 +122,15 @@ class HttpConnection:
         if self._calling or self._gave_way:
             return False
         self._gave_way = True
-        self._writer.transport.abort()
+        self._abort()
         return True
+
+    def _abort(self) -> None:
+        """End the connection with whatever is not written yet. One that is over already has no loop any more, and its
+        transport would fail on it."""
+        held = self._writer.get_extra_info("socket")
+        if held is not None and held.fileno() >= 0:
+            self._writer.transport.abort()
 
     async def _leave(self) -> None:
         """Close the connection, and wait until it is closed: what is written and that the client does not take would
@@ -134,7 +141,7 @@ class HttpConnection:
             await asyncio.wait((over,), timeout=self._times.leave)
         finally:
             if not over.done():
-                self._writer.transport.abort()
+                self._abort()
                 over.cancel()
 
     # --- one request ----------------------------------------------------------------------------------------------
