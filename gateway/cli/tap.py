@@ -179,12 +179,12 @@ def _read(path: Path) -> "list[RecordedFrame]":
 
 def _show(step: "Step", json: bool) -> None:
     if json:
-        print_json_line(
-            {"action": step.action, "recorded": step.recorded, "answered": step.answered, "differs": step.differs}
-        )
+        answers = {"recorded": step.recorded, "answered": step.answered}
+        refusals = {"recorded_refusal": step.was_refused or None, "refusal": step.refused or None}
+        print_json_line({"action": step.action, **answers, **refusals, "differs": step.differs})
         return
     answer = step.refused or _words(step.answered)
-    before = f"  (recorded: {_words(step.recorded)})" if step.differs else ""
+    before = f"  (recorded: {step.was_refused or _words(step.recorded)})" if step.differs else ""
     say(f"{step.action:<24} {answer}{before}")
 
 

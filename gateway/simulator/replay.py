@@ -15,7 +15,7 @@ from typing import Any
 from attrs import frozen
 
 from gateway.simulator import rpc
-from gateway.simulator.session import CallFailed, Reply
+from gateway.simulator.session import CallFailed, CallRefused, Reply
 
 #: Frames of a recording: a day of a busy charger. More are refused, so that a wrong file fills no memory.
 MAX_FRAMES = 100_000
@@ -36,16 +36,20 @@ class RecordedFrame:
 @frozen
 class Step:
     """A CALL of the recording, played back. `recorded`, `answered`: the payloads of the two answers; None: there was
-    none in the recording, or it was refused (`refused` says why)."""
+    none, or it was refused (`was_refused` in the recording, `refused` now, which say why)."""
 
     action: str
     recorded: Mapping[str, Any] | None
     answered: Mapping[str, Any] | None
     refused: str = ""
+    was_refused: str = ""
 
     @property
     def differs(self) -> bool:
-        """True if the charger was answered another status than in the recording."""
+        """True if the charger was answered another status than in the recording, or refused what it was not, or not
+        what it was."""
+        if self.was_refused:
+            return self.answered is not None
         return self.recorded is not None and _status(self.recorded) != _status(self.answered)
 
 
@@ -72,20 +76,25 @@ class Replay:
 
     def __init__(self, frames: Iterable[RecordedFrame]) -> None:
         self._calls: list[rpc.Call] = []
-        self._recorded: dict[str, Mapping[str, Any]] = {}
+        self._recorded: dict[int, Mapping[str, Any] | rpc.Refusal] = {}
+        """By the number of the CALL: its id may be that of others, too."""
         self._replies: defaultdict[str, deque[rpc.Result | rpc.Refusal]] = defaultdict(deque)
         self._numbers: dict[int, int] = {}
         asked: dict[str, str] = {}
+        waiting: dict[str, int] = {}
         for frame in frames:
             match frame.kind, rpc.decode(frame.text):
                 case "received", rpc.Call() as call:
+                    waiting[call.id] = len(self._calls)
                     self._calls.append(call)
                 case "received", rpc.Result() | rpc.Refusal() as answer if answer.id in asked:
                     self._replies[asked.pop(answer.id)].append(answer)
                 case "sent", rpc.Call() as call:
                     asked[call.id] = call.action
-                case "sent", rpc.Result(payload=dict() as payload) as result:
-                    self._recorded[result.id] = payload
+                case "sent", rpc.Result(payload=dict() as payload) as result if result.id in waiting:
+                    self._recorded[waiting.pop(result.id)] = payload
+                case "sent", rpc.Refusal() as refusal if refusal.id in waiting:
+                    self._recorded[waiting.pop(refusal.id)] = refusal
                 case _:
                     pass  # a connection's beginning or end, or what can't be read: it has no part in a dialogue
 
@@ -110,17 +119,19 @@ class Replay:
     ) -> None:
         """Send all CALLs, one after the other; `played` is called with each. Raises what `call` raises, but for
         CallFailed."""
-        for each in self._calls:
-            recorded = self._recorded.get(each.id)
+        for number, each in enumerate(self._calls):
+            found = self._recorded.get(number)
+            was_refused = str(CallRefused(found.code, found.description)) if isinstance(found, rpc.Refusal) else ""
+            recorded = None if isinstance(found, rpc.Refusal) else found
             payload = self._renumbered(each.payload if isinstance(each.payload, dict) else {})
             try:
                 answered = await call(each.action, payload)
             except CallFailed as error:
-                played(Step(each.action, recorded, None, str(error)))
+                played(Step(each.action, recorded, None, str(error), was_refused))
                 continue
             if recorded is not None and TRANSACTION in recorded and TRANSACTION in answered:
                 self._numbers[recorded[TRANSACTION]] = answered[TRANSACTION]
-            played(Step(each.action, recorded, answered))
+            played(Step(each.action, recorded, answered, "", was_refused))
 
     def _renumbered(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         number = payload.get(TRANSACTION)

@@ -120,6 +120,32 @@ async def test_a_refusal_is_shown_and_the_rest_goes_on(autojump_clock: MockClock
     ]
 
 
+async def test_a_refusal_of_the_recording_is_held_against_the_answer(autojump_clock: MockClock) -> None:
+    """A mended fault shows, also of a charger whose messages all have one id."""
+    playback = recorded(
+        ("received", '[2,"1","Heartbeat",{}]'),
+        ("sent", '[4,"1","InternalError","the gateway failed",{}]'),
+        ("received", '[2,"1","Authorize",{"idTag":"T"}]'),
+        ("sent", '[3,"1",{"idTagInfo":{"status":"Blocked"}}]'),
+        ("received", '[2,"1","NoSuch",{}]'),
+        ("sent", '[4,"1","NotImplemented","",{}]'),
+    )
+    steps: list[Step] = []
+
+    async def answers(action: str, payload: Any) -> dict[str, Any]:
+        await trio.lowlevel.checkpoint()
+        if action == "NoSuch":
+            raise CallRefused("NotImplemented", "")
+        return {"idTagInfo": {"status": "Blocked"}} if action == "Authorize" else {"currentTime": "x"}
+
+    await playback.run(answers, steps.append)
+    assert [(each.was_refused, each.refused, each.differs) for each in steps] == [
+        ("InternalError: the gateway failed", "", True),
+        ("", "", False),
+        ("NotImplemented", "NotImplemented", False),
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
