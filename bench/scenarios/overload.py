@@ -81,7 +81,8 @@ class Capacity(Generic[Measured]):
 def capacity(measure: Callable[[int], Measured], most: int) -> Capacity[Measured]:
     """Double what is under way, up to ``most``, until that brings hardly more."""
     at_once = min(FIRST_AT_ONCE, most)
-    best, best_at_once = measure(at_once), at_once
+    best: Measured = measure(at_once)
+    best_at_once = at_once
     while at_once < most:
         at_once = min(2 * at_once, most)
         found = measure(at_once)

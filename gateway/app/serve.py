@@ -92,11 +92,12 @@ def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit code. Raises ``GatewayError`` for what can't be started."""
     try:
         settings, sockets, share = shared(os.environ, settings)
-        logs.configure(settings.logging, share and share.slot)
+        logs.configure(settings.logging, None if share is None else share.slot)
         manager = ServiceManager(os.environ, monotonic)
         raise_file_limit()
         with opened(settings, utc_now) as store:
-            gateway = Gateway(settings, store, manager=manager, sockets=sockets, processes=share and share.count)
+            count = None if share is None else share.count
+            gateway = Gateway(settings, store, manager=manager, sockets=sockets, processes=count)
             gateway.endpoints.try_groups()
             with gateway.collector.policy():
                 try:

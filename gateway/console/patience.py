@@ -24,6 +24,8 @@ class BrowserConnection(H11Protocol):
     """uvicorn's, that waits for a request so long and no longer."""
 
     _since = 0.0
+    _gave_way = False
+    """Aborted for another, and not gone yet."""
     _timer: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
 
@@ -32,9 +34,11 @@ class BrowserConnection(H11Protocol):
         super().connection_made(transport)
         if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency - ROOM:
             others: Any = self.connections - {self}
-            waiting = [each for each in others if each.waits or each.transport.is_closing()]
+            waiting = [each for each in others if each.waits or (each.transport.is_closing() and not each._gave_way)]
             if waiting:
-                min(waiting, key=lambda each: each._since).transport.abort()
+                oldest = min(waiting, key=lambda each: each._since)
+                oldest._gave_way = True
+                oldest.transport.abort()
         self._look()
 
     def data_received(self, data: bytes) -> None:

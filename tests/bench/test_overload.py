@@ -103,7 +103,7 @@ def test_connects_that_are_done_at_four_fifths_of_the_capacity_are_enough() -> N
     assert (enough.valid, enough.figure("goodput"), enough.figure("failed")) == (True, 0.8, 80)
     assert enough.notes == ("80 connects failed: HTTP 503",)
     assert enough.figure(overload.CPU_SHARE) == 0.8
-    short = overload._connects(CONNECTS, evolve(STORM, connected=316), 1200.0)
+    short = overload._connects(CONNECTS, evolve(STORM, connected=316, failures={"HTTP 503": 84}), 1200.0)
     assert short.invalid_because == ("goodput is 0.79 of the capacity: 0.8 is asked",)
 
 
