@@ -33,7 +33,7 @@ def make_backup(settings: Settings, target: Path, now: datetime, keep: int | Non
 
 
 def look_at_backup(settings: Settings, backup: Path) -> Backup:
-    """Look for all that would refuse a restore, before anybody is asked for it. Raises as ``restore_backup``."""
+    """Look for all that would refuse a restore, before it is asked for. Raises as ``restore_backup``."""
     return look_before_restore(backup, file_of(settings, ITS_OWN_TOOLS))
 
 

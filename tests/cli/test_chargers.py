@@ -383,7 +383,7 @@ def test_removing_asks_and_without_a_terminal_refuses(fake, run):
 
 
 def test_a_charger_that_is_not_there_is_not_asked_about(fake, run):
-    """What refuses the removal is said before the question."""
+    """That refuses the removal, and is said before the question."""
     fake.answers["GetChargePoint"] = Failure(grpc.StatusCode.NOT_FOUND, "no charge point NOPE", "NOT_FOUND")
     result = run("chargers", "remove", "NOPE", input="y\n")
     assert result.exit_code != 0

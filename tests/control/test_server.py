@@ -97,12 +97,13 @@ async def test_a_client_without_calls_gives_its_place_back(tmp_path, monkeypatch
 
         target = f"127.0.0.1:{gateway.port}"
         with grpc.insecure_channel(target) as channel, grpc.insecure_channel(target) as watching:
-            watch = event_pb2_grpc.EventServiceStub(watching).WatchEvents(event_pb2.WatchEventsRequest())
+            request = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_NOW)
+            watch = event_pb2_grpc.EventServiceStub(watching).WatchEvents(request)
             channel.subscribe(changed, try_to_connect=True)
             assert await trio.to_thread.run_sync(idle.wait, 60)
             info = partial(server_pb2_grpc.ServerServiceStub(channel).GetServerInfo, timeout=60)
             assert (await trio.to_thread.run_sync(info, server_pb2.GetServerInfoRequest())).server.version
-            for _ in range(3):  # signs of life, each later than the time without a call
+            for _ in range(12):  # signs of life, five a second: for longer than a connection without a call lives
                 assert (await trio.to_thread.run_sync(next, watch)).resume_token
             watch.cancel()
 
