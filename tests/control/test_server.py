@@ -95,8 +95,9 @@ async def test_a_client_without_calls_gives_its_place_back(tmp_path, monkeypatch
             elif ready.is_set():
                 idle.set()
 
-        target = f"127.0.0.1:{gateway.port}"
-        with grpc.insecure_channel(target) as channel, grpc.insecure_channel(target) as watching:
+        # Each with a connection of its own: channels of one process share theirs.
+        connect = partial(grpc.insecure_channel, f"127.0.0.1:{gateway.port}", [("grpc.use_local_subchannel_pool", 1)])
+        with connect() as channel, connect() as watching:
             request = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_NOW)
             watch = event_pb2_grpc.EventServiceStub(watching).WatchEvents(request)
             channel.subscribe(changed, try_to_connect=True)
