@@ -3,7 +3,7 @@
 import os
 import socket
 import struct
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -185,50 +185,56 @@ HEAD_BYTES = 250
 """Of an answer, some."""
 
 
-async def test_a_client_that_takes_nothing_keeps_no_connection_open_behind_its_end(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its window is shut, and the last of its answers waits for it: so long, and no longer."""
+@pytest.fixture
+def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system takes little of an answer."""
     small = socket.SOL_SOCKET, socket.SO_SNDBUF, 4096
     monkeypatch.setattr(server, "_look_after", lambda connection: connection.setsockopt(*small))
-    async with control(tmp_path, settings(HttpTimes(leave=0.1))) as gateway, client(gateway) as http:
-        await http.send("GET", INFO)
-        one = len((await http.answer()).body) + HEAD_BYTES
-        with trio.socket.socket() as deaf:
-            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            await deaf.connect(("127.0.0.1", gateway.server.http_port))
-            asked = f"GET {INFO} HTTP/1.1\r\nhost: localhost\r\n"
-            count = 40_000 // one  # more than the kernel takes, and less than a writer waits for
-            await deaf.send((f"{asked}\r\n" * count + f"{asked}connection: close\r\n\r\n").encode())
+
+
+async def deaf_client(gateway: Any, answer: int) -> Any:
+    """A client that has asked so often that its answers, of so many bytes each, are more than the system takes and less
+    than a writer waits for; that takes the beginning of the first one, and nothing more."""
+    asked = f"GET {INFO} HTTP/1.1\r\nhost: localhost\r\n"
+    while True:
+        deaf = trio.socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await deaf.connect(("127.0.0.1", gateway.server.http_port))
+        await deaf.send((f"{asked}\r\n" * (40_000 // answer) + f"{asked}connection: close\r\n\r\n").encode())
+        if (await deaf.recv(1024)).startswith(b"HTTP/1.1 200"):
+            return deaf
+        deaf.close()  # the one before has not left yet
+
+
+async def size_of_answer(gateway: Any) -> int:
+    async with client(gateway) as http:
+        return len((await http.get(INFO)).body) + HEAD_BYTES
+
+
+@pytest.mark.usefixtures("small_buffers")
+async def test_a_client_that_takes_nothing_keeps_no_connection_open_behind_its_end(tmp_path: Any) -> None:
+    """Its window is shut, and the last of its answers waits for it: so long, and no longer."""
+    async with control(tmp_path, settings(HttpTimes(leave=0.1))) as gateway:
+        with await deaf_client(gateway, await size_of_answer(gateway)) as deaf, trio.fail_after(60):
             own = deaf.getsockname()[1]
-            with trio.fail_after(60):
-                while of_kernel(gateway.server.http_port, own)[3:4] == [ESTABLISHED]:  # noqa: ASYNC110 - the kernel's
-                    await trio.sleep(0.01)
-            assert (await deaf.recv(4096)).startswith(b"HTTP/1.1 200")
-        assert (await http.get(INFO)).code == 200
+            while of_kernel(gateway.server.http_port, own)[3:4] == [ESTABLISHED]:  # noqa: ASYNC110 - the kernel's
+                await trio.sleep(0.01)
+        async with client(gateway) as http:
+            assert (await http.get(INFO)).code == 200
 
 
+@pytest.mark.usefixtures("small_buffers")
 async def test_clients_that_take_nothing_make_room(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is closed and still has something to send goes where another one needs its place."""
-    small = socket.SOL_SOCKET, socket.SO_SNDBUF, 4096
-    monkeypatch.setattr(server, "_look_after", lambda connection: connection.setsockopt(*small))
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
     async with control(tmp_path, settings(HttpTimes(leave=1_000))) as gateway:
-        async with client(gateway) as http:
-            await http.send("GET", INFO)
-            one = len((await http.answer()).body) + HEAD_BYTES
-        with trio.socket.socket() as deaf:
-            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            await deaf.connect(("127.0.0.1", gateway.server.http_port))
-            asked = f"GET {INFO} HTTP/1.1\r\nhost: localhost\r\n"
-            await deaf.send((f"{asked}\r\n" * (40_000 // one) + f"{asked}connection: close\r\n\r\n").encode())
-            assert (await deaf.recv(1024)).startswith(b"HTTP/1.1 200")
-            with trio.fail_after(60):
-                while True:
+        with await deaf_client(gateway, await size_of_answer(gateway)), trio.fail_after(60):
+            while True:
+                with suppress(trio.BrokenResourceError):  # of one that is refused
                     async with client(gateway) as http:
                         if (await http.get(INFO)).code == 200:
                             break
-                    await trio.sleep(0.01)
+                await trio.sleep(0.01)
 
 
 async def test_a_client_that_vanishes_is_looked_for(tmp_path: Any) -> None:
