@@ -28,6 +28,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "quick_frozen": "",
         "histogram": "",
         "ticks": "",
+        "crowds": "",
+        "asyncio_listener": "crowds",
         "domain": "errors quick_frozen",
         "energy": "domain",
         "charging": "domain",
@@ -37,20 +39,20 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "feed": "store domain errors",
         "ocpp": "domain quick_frozen",
         "framing": "quick_frozen",
-        "transport": "framing domain openssl errors",
+        "transport": "crowds framing domain openssl errors",
         "session": "charging security transport ocpp store domain errors histogram",
-        "observability": "transport ocpp domain histogram",
+        "observability": "crowds transport ocpp domain histogram",
         "chargers": "ticks observability security session transport ocpp store domain errors",
         "bridge": "errors",
         "api": "",
-        "control": "api bridge feed store energy charging domain quick_frozen errors",
+        "control": "asyncio_listener api bridge feed store energy charging domain quick_frozen errors",
         "traces": "domain",
         "cluster": "bridge session journal feed store domain errors",
         "app": "signals ticks histogram traces cluster bridge control chargers observability session transport ocpp "
         "journal feed store domain errors",
         "simulator": "",
         "client": "api",
-        "console": "api client",
+        "console": "asyncio_listener api client",
         "cli": "app client console api simulator openssl signals errors",
         "__main__": "cli",
     }.items()
@@ -58,7 +60,13 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 
 # Modules of others that only some packages may know.
 ONLY_IN: Mapping[str, tuple[str, ...]] = {
-    "asyncio": ("gateway.bridge", "gateway.control", "gateway.client.aio", "gateway.console"),
+    "asyncio": (
+        "gateway.asyncio_listener",
+        "gateway.bridge",
+        "gateway.control",
+        "gateway.client.aio",
+        "gateway.console",
+    ),
     "ocpp.v16": ("gateway.ocpp.v16",),
     "gateway.ocpp.v16": ("gateway.ocpp.v16", "gateway.app"),
     "websockets": ("gateway.framing",),

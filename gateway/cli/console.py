@@ -12,6 +12,7 @@ from gateway.api.v1.energy_pb2 import PriceSchedule
 from gateway.cli.connection import ADDRESS, DEFAULT_TARGET, MAX_PORT, TLS, TargetOption, read_tls
 from gateway.cli.energy import MAX_FILE_BYTES, schedule_of
 from gateway.cli.output import CommandFailed, say
+from gateway.openssl import restart_if_late
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 
@@ -39,6 +40,8 @@ def console(
 
     A client of the gateway like any other: each person signs in with a token or a JWT, and may do what that allows.
     """
+    if https_certificate is not None:
+        restart_if_late()
     # Only here: the other commands don't need a web server, and start faster without it.
     from gateway.console.server import serve
     from gateway.console.settings import ConsoleSettings

@@ -1,13 +1,14 @@
-"""The connection of a browser, which has to ask for something: one that does not makes room for others.
+"""The connection of a browser, which has to ask for something, and to take its answer: uvicorn would wait without end.
 
-uvicorn counts connections, and waits for the request of each without end: as many silent sockets as it counts would
-keep everybody out.
+The listener counts it from its accept to its end, and decides by its stage which goes where there are too many.
 """
 
 import asyncio
 from typing import Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from gateway.asyncio_listener import AsyncioListener, Incoming, Stage
 
 REQUEST_SECONDS: Final = 20.0
 """From the connect, or the end of the answer before, to the end of a request: a form has 64 kB. And from the end of an
@@ -16,29 +17,21 @@ answer until the client has taken it, where the connection is closed behind it."
 WRITE_SECONDS: Final = 30.0
 """For taking some of an answer, as over HTTP/JSON: a page that sleeps comes back by itself."""
 
-ROOM: Final = 20
-"""Connections below uvicorn's limit: from there on the one that has waited longest goes when another comes."""
-
 
 class BrowserConnection(H11Protocol):
     """uvicorn's, that waits for a request so long and no longer."""
 
-    _since = 0.0
-    _gave_way = False
-    """Aborted for another, and not gone yet."""
+    incoming: Incoming
+    listener: AsyncioListener
     _timer: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """As uvicorn's; where many are open, the connection that has kept waiting longest is closed."""
+        """As uvicorn's."""
         super().connection_made(transport)
-        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency - ROOM:
-            others: Any = self.connections - {self}
-            waiting = [each for each in others if each.waits or (each.transport.is_closing() and not each._gave_way)]
-            if waiting:
-                oldest = min(waiting, key=lambda each: each._since)
-                oldest._gave_way = True
-                oldest.transport.abort()
+        self.incoming.opened(transport)
+        if self.listener.is_full:  # all others are being answered
+            self.limit_concurrency = 0  # and uvicorn answers 503
         self._look()
 
     def data_received(self, data: bytes) -> None:
@@ -55,8 +48,19 @@ class BrowserConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """As uvicorn's."""
         super().connection_lost(exc)
+        self.incoming.lost()
         self._stop()
         self._taken()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """As uvicorn's."""
+        super().timeout_keep_alive_handler()
+        self._look()
+
+    def shutdown(self) -> None:
+        """As uvicorn's."""
+        super().shutdown()
+        self._look()
 
     def pause_writing(self) -> None:
         """As uvicorn's; a client that takes nothing of its answer is waited for so long."""
@@ -84,10 +88,13 @@ class BrowserConnection(H11Protocol):
 
     def _look(self) -> None:
         """Begin to count the time, or end it."""
+        if self.waits:
+            self.incoming.stage = Stage.NEW if self.cycle is None or self.cycle.more_body else Stage.IDLE
+        else:
+            self.incoming.stage = Stage.BUSY
         if not (self.waits or self.transport.is_closing()):
             self._stop()
         elif self._timer is None:
-            self._since = self.loop.time()
             self._timer = self.loop.call_later(REQUEST_SECONDS, self._end)
 
     def _stop(self) -> None:

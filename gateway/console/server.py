@@ -8,6 +8,7 @@ from typing import Final
 
 import uvicorn
 
+from gateway.asyncio_listener import AsyncioListener, Incoming
 from gateway.console.application import application
 from gateway.console.patience import BrowserConnection
 from gateway.console.settings import ConsoleSettings
@@ -16,7 +17,7 @@ BACKLOG: Final = 128
 """Connections that wait to be accepted: a console serves people, not fleets."""
 
 CONNECTIONS: Final = 500
-"""At once; a page has one for its stream and some for what it loads."""
+"""At once, with those that shake hands or are ending; a page has one for its stream and some for what it loads."""
 
 CLOSE_SECONDS: Final = 1
 """For requests under way when the console stops; streams are cut."""
@@ -24,7 +25,9 @@ CLOSE_SECONDS: Final = 1
 
 class AnnouncedServer(uvicorn.Server):
     """A server that calls ``started`` once it serves, and heeds signals: one that comes earlier would end it with a
-    traceback."""
+    traceback. It listens by a listener that counts all connections."""
+
+    listener: AsyncioListener
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -32,8 +35,20 @@ class AnnouncedServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, which is called behind its taking of the signals."""
-        await super().startup(sockets=sockets)
+        await super().startup(sockets=[])
+        self.listener = AsyncioListener(list(sockets or ()), self._connection, CONNECTIONS, self.config.ssl)
+        self.listener.start()
         self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's."""
+        self.listener.close()
+        await super().shutdown(sockets=[])
+
+    def _connection(self, incoming: Incoming) -> asyncio.Protocol:
+        made = BrowserConnection(self.config, self.server_state, self.lifespan.state)
+        made.incoming, made.listener = incoming, self.listener
+        return made
 
 
 def server_on(
@@ -51,7 +66,6 @@ def server_on(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=CLOSE_SECONDS,
         ssl_certfile=settings.certificate,
         ssl_keyfile=settings.key,

@@ -1,18 +1,21 @@
 """The metrics over HTTP, served from the Trio loop: no thread for a connection, and little of anything for a stranger.
 
 A scrape is a GET of one small packet. So a request has seconds to come and a few kilobytes to be, each connection is
-answered once, and there are few connections: beyond that the one goes whose request has been awaited longest. What the
-registry holds is put into words in a worker thread, one scrape at a time, by the library's own WSGI application.
+answered once, and there are few connections: beyond that one goes whose request is awaited, the oldest from the address
+with most of them. What the registry holds is put into words in a worker thread, one scrape at a time, by the library's
+own WSGI application.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 import structlog
 import trio
+from attrs import field, frozen
 from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from gateway.crowds import oldest_of_largest, site
 
 log = structlog.get_logger()
 
@@ -43,7 +46,7 @@ class MetricsServer:
         self._answer_seconds = answer_seconds
         self._application: Callable[..., Any] = make_wsgi_app(registry)
         self._writing = trio.CapacityLimiter(1)
-        self._asking: OrderedDict[trio.SocketStream, trio.CancelScope] = OrderedDict()  # the oldest first
+        self._asking: dict[_Asking, None] = {}  # the oldest first
         self._answering = 0
 
     @property
@@ -70,21 +73,24 @@ class MetricsServer:
                     log.warning("a scrape could not be accepted", error=str(error) or repr(error))
                     await trio.sleep(ACCEPT_PAUSE_SECONDS)
                     continue
-                self._asking[stream] = scope = trio.CancelScope()
+                asking = _Asking(_site_of(stream))
+                self._asking[asking] = None
                 if self.connections > MAX_CONNECTIONS:
-                    next(iter(self._asking.values())).cancel()
-                nursery.start_soon(self._attend, stream, scope)
+                    going = oldest_of_largest(each for each in self._asking if not each.scope.cancel_called)
+                    if going is not None:
+                        going.scope.cancel()
+                nursery.start_soon(self._attend, stream, asking)
 
-    async def _attend(self, stream: trio.SocketStream, scope: trio.CancelScope) -> None:
+    async def _attend(self, stream: trio.SocketStream, asking: "_Asking") -> None:
         """One connection, to its end. Whatever goes wrong in it stays in it."""
         try:
             head = None
             try:
-                with scope:
-                    scope.deadline = trio.current_time() + REQUEST_SECONDS
+                with asking.scope:
+                    asking.scope.deadline = trio.current_time() + REQUEST_SECONDS
                     head = await _head(stream)
             finally:
-                del self._asking[stream]
+                del self._asking[asking]
             if head is not None:
                 self._answering += 1
                 try:
@@ -112,6 +118,21 @@ class MetricsServer:
         parts = self._application(environment, lambda status, headers: started.append((status, headers)))
         [(status, headers)] = started
         return _response(status, headers, b"".join(parts))
+
+
+@frozen(eq=False)
+class _Asking:
+    """A connection whose request is awaited."""
+
+    site: str
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+
+
+def _site_of(stream: trio.SocketStream) -> str:
+    try:
+        return site(stream.socket.getpeername()[0])
+    except OSError:  # it is gone again
+        return ""
 
 
 def parse(head: bytes) -> dict[str, str] | None:

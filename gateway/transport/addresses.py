@@ -9,11 +9,10 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from typing import Final
 
+from gateway.crowds import parsed_address, site
+
 MAX_KNOWN: Final = 50_000
 """Addresses that are remembered, the least recently used go: more than one gateway holds chargers; about 8 MB."""
-
-_IPV6_BYTES: Final = 8
-"""A /64."""
 
 
 class Networks:
@@ -27,7 +26,7 @@ class Networks:
 
     def __contains__(self, address: str) -> bool:
         """Return true for an address in one of them, also where IPv6 carries an IPv4 address."""
-        parsed = _parsed(address)
+        parsed = parsed_address(address)
         return parsed is not None and any(parsed in network for network in self._networks)
 
 
@@ -58,23 +57,3 @@ class Addresses:
         self._known.move_to_end(key)
         if len(self._known) > self._most:
             self._known.popitem(last=False)
-
-
-def site(address: str) -> str:
-    """The address itself in IPv4, also where IPv6 carries it; the /64 in IPv6; what is no IP address as it is."""
-    if "." in address and ":" not in address:
-        return address
-    parsed = _parsed(address)
-    if parsed is None or isinstance(parsed, ipaddress.IPv4Address):
-        return address if parsed is None else str(parsed)
-    return parsed.packed[:_IPV6_BYTES].hex()
-
-
-def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        return parsed.ipv4_mapped
-    return parsed

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.transport.addresses import Addresses, site
+from gateway.crowds import site
+from gateway.transport.addresses import Addresses
 
 
 @pytest.mark.parametrize(

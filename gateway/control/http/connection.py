@@ -15,6 +15,7 @@ import h11
 import structlog
 from attrs import define, field, frozen
 
+from gateway.asyncio_listener import Incoming, Stage
 from gateway.control.errors import Failure, Status
 from gateway.control.http.calls import ASIDE_BYTES, TIMEOUT, HttpAnswer, HttpCalls, HttpRequest, refused
 from gateway.control.http.context import HttpContext, Peer
@@ -67,12 +68,13 @@ class BodyBudget:
 
 @define(eq=False)
 class HttpConnection:
-    """One client's connection, from its beginning to its end. ``clock``: the wall clock, for the header Date."""
+    """One client's connection, once TLS is agreed on. ``clock``: the wall clock, for the header Date."""
 
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter
     _calls: HttpCalls
     _peer: Peer
+    _incoming: Incoming
     _times: HttpTimes
     _budget: BodyBudget
     _clock: Callable[[], datetime]
@@ -83,12 +85,8 @@ class HttpConnection:
     _closing: bool = field(default=False, init=False)
     _bodiless: bool = field(default=False, init=False)
     """Whether the request is a HEAD, whose answer has no body (RFC 9110 §9.3.2)."""
-    _calling: bool = field(default=False, init=False)
     _over: "asyncio.Task[None] | None" = field(default=None, init=False)
     """Done when the connection is over; made when something waits for that."""
-    _gave_way: bool = field(default=False, init=False)
-    served: bool = field(default=False, init=False)
-    """Whether a request of this connection was answered."""
 
     async def serve(self, refusal: Failure | None = None) -> None:
         """Answer requests until the client leaves, breaks the protocol or is too slow. ``refusal``: the answer to the
@@ -108,6 +106,7 @@ class HttpConnection:
             self._abort()
         finally:
             self._give_back()
+            self._incoming.stage = Stage.CLOSING
             await self._leave()
 
     def close(self) -> None:
@@ -115,15 +114,6 @@ class HttpConnection:
         self._closing = True
         if not self._asked:
             self._writer.close()
-
-    def give_way(self) -> bool:
-        """End the connection for a newer one, if it waits for a request, for the rest of one, or for its client to take
-        the end of an answer; false: it does not."""
-        if self._calling or self._gave_way:
-            return False
-        self._gave_way = True
-        self._abort()
-        return True
 
     def _abort(self) -> None:
         """End the connection with whatever is not written yet. One that is over already has no loop any more, and its
@@ -158,7 +148,7 @@ class HttpConnection:
             return await self._refuse_unread(failure)
         exchange = asyncio.create_task(self._exchange(request))
         gone = asyncio.create_task(self._gone())
-        self._calling = True
+        self._incoming.stage = Stage.BUSY
         try:
             await asyncio.wait((exchange, gone), return_when=asyncio.FIRST_COMPLETED)
             if not exchange.done():
@@ -168,9 +158,8 @@ class HttpConnection:
             exchange.cancel()
             gone.cancel()
             await asyncio.gather(exchange, gone, return_exceptions=True)
-            self._calling = False
+            self._incoming.stage = Stage.IDLE
             self._give_back()
-        self.served = True
         if self._closing or self._state.our_state is not h11.DONE or self._state.their_state is not h11.DONE:
             return False
         self._state.start_next_cycle()

@@ -5,11 +5,13 @@ import socket
 import ssl
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import structlog
 from attrs import field, frozen
 
+from gateway.asyncio_listener import AsyncioListener, Incoming, bound_sockets
 from gateway.control.errors import Failure, Status
 from gateway.control.http.calls import HttpCalls
 from gateway.control.http.connection import BodyBudget, HttpConnection, HttpTimes
@@ -22,10 +24,8 @@ from gateway.errors import SettingsError
 log = structlog.get_logger()
 
 MAX_CONNECTIONS: Final = 256
-"""At once. A client keeps one for each call that it makes at the same time. So many descriptors are kept for them."""
-
-HANDSHAKE_SECONDS: Final = 10.0
-"""For TLS."""
+"""At once, with those that shake hands or are ending. A client keeps one for each call that it makes at the same time.
+So many descriptors are kept for them."""
 
 KEEPALIVE: Final = ((socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3)) + (
     ((socket.TCP_KEEPIDLE, 60),) if hasattr(socket, "TCP_KEEPIDLE") else ()  # macOS has another name for it
@@ -85,28 +85,28 @@ class HttpServer:
         self._calls = HttpCalls(table, lambda: self._stopping, is_loopback(settings.host) and not require_callers)
         self._budget = BodyBudget()
         self._open: dict[HttpConnection, asyncio.Task[None]] = {}
-        self._server: asyncio.Server | None = None
+        self._listener: AsyncioListener | None = None
 
     async def listen(self) -> int:
         """Begin to listen; the port. Raises ``SettingsError``."""
         host, port = self._settings.host, self._settings.port
-        tls: dict[str, Any] = {"reuse_port": True} if self._settings.shares else {}
-        if self._tls is not None:
-            tls |= {"ssl": self._tls.context, "ssl_handshake_timeout": HANDSHAKE_SECONDS}
         try:
-            self._server = await asyncio.start_server(self._accept, host, port, backlog=BACKLOG, **tls)
+            sockets = await bound_sockets(host, port, self._settings.shares, BACKLOG)
         except OSError as error:
             address = listening_address(host, port)
             raise SettingsError(f"http.address: can't listen on {address}: {why_not(error)}") from None
-        bound: int = self._server.sockets[0].getsockname()[1]
+        bound: int = sockets[0].getsockname()[1]
+        context = None if self._tls is None else self._tls.context
+        self._listener = AsyncioListener(sockets, self._protocol, MAX_CONNECTIONS, context)
+        self._listener.start()
         log.info("http interface listens", host=host, port=bound, tls=self._tls is not None)
         return bound
 
     async def stop(self) -> None:
         """Take no more calls, and wait for those that are under way. Cancelling ends the rest."""
         self._stopping = True
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
         for connection in tuple(self._open):
             connection.close()
         tasks = tuple(self._open.values())
@@ -119,24 +119,36 @@ class HttpServer:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._calls.close()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _protocol(self, incoming: Incoming) -> asyncio.Protocol:
+        return _HttpProtocol(incoming, partial(self._accept, incoming))
+
+    def _accept(self, incoming: Incoming, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        incoming.opened(writer.transport)
         if self._stopping:
             writer.transport.abort()  # its handshake ended after the listener
             return
         _look_after(writer.get_extra_info("socket"))
         connection = HttpConnection(
-            reader, writer, self._calls, _peer(writer), self._settings.times, self._budget, self._clock
+            reader, writer, self._calls, _peer(writer), incoming, self._settings.times, self._budget, self._clock
         )
-        refusal = _full() if len(self._open) >= MAX_CONNECTIONS and not self._make_room() else None
-        task = asyncio.create_task(connection.serve(refusal))
+        full = self._listener is not None and self._listener.is_full
+        task = asyncio.create_task(connection.serve(_full() if full else None))
         self._open[connection] = task
         task.add_done_callback(lambda _: self._open.pop(connection))
 
-    def _make_room(self) -> bool:
-        """End the oldest connection that waits for a request, or for the rest of one; false: there is none. Those of
-        which no request was answered yet go first."""
-        waiting = sorted(self._open, key=lambda connection: connection.served)  # a stable order: by age
-        return any(connection.give_way() for connection in waiting)
+
+class _HttpProtocol(asyncio.StreamReaderProtocol):
+    """A connection's bytes as streams."""
+
+    def __init__(
+        self, incoming: Incoming, accepted: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
+    ) -> None:
+        super().__init__(asyncio.StreamReader(), accepted)
+        self._incoming = incoming
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._incoming.lost()
 
 
 def _look_after(connection: socket.socket) -> None:
