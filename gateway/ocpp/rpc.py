@@ -5,8 +5,8 @@
 
 * Strict JSON is read by orjson. What it refuses is read once more by a lenient reader that takes a byte-order mark,
   ``NaN`` and ``Infinity`` and numbers beyond a double (they become strings of the same spelling, so that a reader of
-  measurements refuses just them), and lone surrogates (replaced by U+FFFD). It is slow, so only for frames of up to
-  ``MAX_LENIENT`` bytes.
+  measurements refuses just them), and lone surrogates (replaced by U+FFFD; an id with one is answered as it was
+  spelled: ``SpelledId``). It is slow, so only for frames of up to ``MAX_LENIENT`` bytes.
 * Of duplicate keys the last one counts.
 * Integers are exact within 64 bits (a transactionId of 2^63 − 1 is read as such, mh#617); larger ones become floats.
 * Nesting and the number of values are bounded (``gateway.ocpp.payload_bounds``) before anything reads them. A CALL
@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
 import orjson
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from gateway.domain.json_scan import Scan
 from gateway.domain.values import JSON
@@ -50,6 +50,28 @@ _HEAD = re.compile(rb'(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*([234])[ \t\r\n]*,[
 _NEXT_TEXT = re.compile(r'[ \t\r\n]*,[ \t\r\n]*(?=")')
 _JSON = json.JSONDecoder()
 """The beginning of a frame that can't be read as a whole: enough to know what it concerns (quirk 33)."""
+
+_REPLACED = "\ufffd"
+
+
+class SpelledId(str):
+    """A message id with a lone surrogate, which no text holds that is stored or sent as UTF-8.
+
+    As a text it has the surrogates escaped, so that two such ids stay two. An answer has to bear the id that was sent,
+    and bears its ``spelling``: the JSON as it came. ``length``: of the id, in characters.
+    """
+
+    __slots__ = ("length", "spelling")
+
+    spelling: bytes
+    length: int
+
+    def __new__(cls, message_id: str, spelling: str) -> "SpelledId":
+        """``message_id`` with its surrogates."""
+        made = super().__new__(cls, message_id.encode("utf-8", "backslashreplace").decode())
+        made.spelling = spelling.encode()
+        made.length = len(message_id)
+        return made
 
 
 @quick_frozen
@@ -152,6 +174,7 @@ def parse(data: bytes, is_recorded: IsRecorded = _nothing) -> Frame:
         value = _read_leniently(data)
         if value is None:
             return _beyond(data, f"not JSON: {error.msg}", is_recorded if _nests_too_deep(data) else _nothing)
+        return _with_id_as_sent(_frame(value, is_recorded), data)
     # Brackets bound the depth from above, and counting them costs next to nothing.
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _too_deep(value, MAX_DEPTH):
         return _beyond(data, f"nested deeper than {MAX_DEPTH}", is_recorded)
@@ -181,6 +204,7 @@ def reading(data: bytes, is_recorded: IsRecorded = _nothing) -> Generator[Scan, 
             reason = f"not JSON: {error.msg}"
             # What only the lenient reader takes is whole; what is cut off or garbled, the charger may send better.
             return _beyond(data, reason, is_recorded if scan.closed and len(data) > MAX_LENIENT else _nothing)
+        return _with_id_as_sent(_frame(value, is_recorded), data)
     yield scan
     return _frame(value, is_recorded)
 
@@ -215,12 +239,18 @@ def encode_call(message_id: str, action: str, payload: JSON) -> bytes:
 
 def encode_call_result(message_id: str, payload: JSON) -> bytes:
     """A CALLRESULT on the wire."""
+    if type(message_id) is SpelledId:
+        return b"[%d,%b,%b]" % (CALL_RESULT, message_id.spelling, orjson.dumps(payload))
     return orjson.dumps((CALL_RESULT, message_id, payload))
 
 
 def encode_call_error(message_id: str, code: str, description: str = "") -> bytes:
     """A CALLERROR on the wire: the description cut to its limit, the details always ``{}`` (J §4.2.3)."""
-    return orjson.dumps((CALL_ERROR, message_id, code, description[:MAX_DESCRIPTION], {}))
+    description = description[:MAX_DESCRIPTION]
+    if type(message_id) is SpelledId:
+        error = orjson.dumps(code), orjson.dumps(description)
+        return b"[%d,%b,%b,%b,{}]" % (CALL_ERROR, message_id.spelling, *error)
+    return orjson.dumps((CALL_ERROR, message_id, code, description, {}))
 
 
 def _call(frame: list[Any], is_recorded: IsRecorded) -> Call | Malformed:
@@ -265,10 +295,12 @@ def _head(data: bytes) -> _Head | None:
         return None
     text = data[begin.end() : begin.end() + MAX_HEAD].decode("utf-8", "replace")
     try:
-        message_id, at = _JSON.raw_decode(text)
+        sent, at = _JSON.raw_decode(text)
     except ValueError:
         return None
-    kind, message_id = int(begin[1]), _without_surrogates(message_id)
+    kind, message_id = int(begin[1]), sent
+    if _without_surrogates(sent) != sent:
+        message_id = SpelledId(sent, text[:at])
     following = _NEXT_TEXT.match(text, at)
     try:
         action = "" if following is None else _JSON.raw_decode(text, following.end())[0]
@@ -277,11 +309,23 @@ def _head(data: bytes) -> _Head | None:
     return _Head(kind, message_id, action)
 
 
+def _length(message_id: str) -> int:
+    return message_id.length if type(message_id) is SpelledId else len(message_id)
+
+
+def _with_id_as_sent(frame: Frame, data: bytes) -> Frame:
+    """Return a frame that was read leniently, with the id to answer it by where surrogates have been replaced in it."""
+    if isinstance(frame, Ignored) or frame.message_id is None or _REPLACED not in frame.message_id:
+        return frame
+    head = _head(data)
+    return frame if head is None else evolve(frame, message_id=head.message_id)
+
+
 def _has_to_be_recorded(head: _Head | None, is_recorded: IsRecorded) -> bool:
     return (
         head is not None
         and head.kind == CALL
-        and 0 < len(head.message_id) <= MAX_ECHOED_ID
+        and 0 < _length(head.message_id) <= MAX_ECHOED_ID
         and is_recorded(head.action)
     )
 
@@ -294,7 +338,7 @@ def _beyond(data: bytes, reason: str, is_recorded: IsRecorded) -> Unread | Malfo
         return Malformed(reason)
     if _has_to_be_recorded(head, is_recorded):
         return Unread(head.message_id, head.action, data, reason)
-    if len(head.message_id) > MAX_ECHOED_ID:
+    if _length(head.message_id) > MAX_ECHOED_ID:
         return Malformed(reason, kind=head.kind)
     return Malformed(reason, head.message_id, head.kind == CALL, head.kind, unread=True)
 
