@@ -196,6 +196,7 @@ class Gateway:
             quirks=self.quirks,
             load=self.load,
             traces=None if self._tracing is None else self._tracing.commands,
+            clock_is_even=lambda: self.clock_watch.is_even(),
         )
         self.admission = Admission(
             reads=reads,

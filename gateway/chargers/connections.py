@@ -1,6 +1,6 @@
 """From an admitted connection to a running session: open it in the store, make it the owner, serve it to its end."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 import structlog
@@ -67,6 +67,7 @@ class ChargerConnections:
         quirks: QuirkBook | None = None,
         load: LoadBudget | None = None,
         traces: CommandTraces | None = None,
+        clock_is_even: Callable[[], bool] = lambda: True,
     ) -> None:
         self._router = router
         self._capacity = capacity
@@ -75,6 +76,7 @@ class ChargerConnections:
         self._lookups = lookups
         self._protocols = protocols
         self._clock = clock
+        self._clock_is_even = clock_is_even
         self._limits = limits
         self._observer = observer
         self._recorder = recorder
@@ -186,6 +188,7 @@ class ChargerConnections:
             steering_pace=self._steering_pace,
             quirks=self._quirks,
             traces=self._traces,
+            clock_is_even=self._clock_is_even,
             entry=Entry("" if principal.use is None else principal.use.credential_id, principal.security_profile),
         )
 

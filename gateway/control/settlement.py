@@ -29,6 +29,10 @@ SETTLE_AFTER: Final = timedelta(seconds=5)
 """A transaction is settled once nothing has come for so long: a queue's samples follow one another faster, and are
 worked out once, and not each."""
 
+AHEAD: Final = timedelta(minutes=1)
+"""What was said later than that was said by a clock that was wrong, and is not waited for until the clock comes there:
+it may take years. Clocks of nodes differ by less."""
+
 AT_ONCE: Final = 50
 """Transactions of a round; the next one follows at once where there are more."""
 
@@ -60,7 +64,8 @@ class Settlement:
 
     async def settle_due(self) -> bool:
         """Settle what is due, at most ``AT_ONCE``; answers whether more may be. Raises ``StoreUnavailable``."""
-        due = await self._reads.due_energies(self._clock() - SETTLE_AFTER, AT_ONCE)
+        now = self._clock()
+        due = await self._reads.due_energies(now - SETTLE_AFTER, AT_ONCE, now + AHEAD)
         for each in due:
             began = trio.current_time()
             await self._settle(each)

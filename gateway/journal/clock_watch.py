@@ -84,6 +84,13 @@ class ClockWatch:
         """True if the clock was doubted when it was last looked at."""
         return self._record is not None and self._record.doubted
 
+    def is_even(self) -> bool:
+        """Return true if the clock is not doubted, and has not jumped since it was last looked at. Never waits; true
+        before the first look."""
+        wall, then = self._base
+        drift = (self._clock() - wall) - timedelta(seconds=trio.current_time() - then)
+        return not self.doubted and (self._record is None or abs(drift) <= TOLERANCE)
+
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look now and every INTERVAL, until cancelled. (``trusted`` is to be called once before the first event is
         recorded, which would bear the time of a wrong clock.)"""

@@ -84,6 +84,7 @@ class SessionContext:
         frames: Frames = NO_FRAMES,
         quirks: QuirkBook,
         traces: CommandTraces | None = None,
+        clock_is_even: Callable[[], bool] = lambda: True,
     ) -> None:
         self.state = state
         self.transport = transport
@@ -91,6 +92,8 @@ class SessionContext:
         self.journal = journal
         self.reads = reads
         self.clock = clock
+        self.clock_is_even = clock_is_even
+        """True unless the clock may have jumped: then nothing ends by it."""
         self._limits_of_all = self.limits = limits
         self._quirk_book = quirks
         self.observer = observer

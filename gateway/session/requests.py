@@ -158,7 +158,7 @@ class RequestHandler:
             decision = context.protocol.decide(context.state, request, facts, decision_context)
             # No timer ends a reservation: the reader does, with what the charger says next, and no other task.
             events = decision.events
-            if context.state.reservations:
+            if context.state.reservations and context.clock_is_even():
                 events = (*events, *overdue(context.state, now, events))
             events = (*events, *context.state.charging.changes(events))
             pending = Pending(rpc.encode_call_result(request.message_id, decision.reply), then, request.action, began)

@@ -9,7 +9,7 @@ opened, the store raises the epoch, and what the older session then commits is r
 write in turns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 import trio
@@ -81,6 +81,7 @@ class Session:
         quirks: QuirkBook | None = None,
         entry: Entry = NO_ENTRY,
         traces: CommandTraces | None = None,
+        clock_is_even: Callable[[], bool] = lambda: True,
     ) -> None:
         self._context = context = SessionContext(
             state=state,
@@ -93,6 +94,7 @@ class Session:
             observer=observer,
             frames=frames,
             traces=traces,
+            clock_is_even=clock_is_even,
             quirks=quirks or QuirkBook(quirk_defaults(limits), ()),
         )
         readiness = Readiness(

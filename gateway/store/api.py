@@ -313,9 +313,10 @@ class Store(CertificateStore, FleetReads, ListStore, Protocol):
         its closing, and the boots of its charge point from its start on, until its newest event if it has ended."""
         ...
 
-    def due_energies(self, before: datetime, limit: int) -> list[DueEnergy]:
+    def due_energies(self, before: datetime, limit: int, beyond: datetime | None = None) -> list[DueEnergy]:
         """Transactions that have ended, with something that their energy was not worked out with: those that nothing
-        was said of since ``before``, the longest quiet ones first. No paging: what is settled is not found again."""
+        was said of since ``before``, the longest quiet ones first, and those of which something was said after
+        ``beyond``, by a clock that was wrong. No paging: what is settled is not found again."""
         ...
 
     def event(self, sequence: int) -> StoredEvent | None:

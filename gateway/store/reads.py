@@ -151,8 +151,8 @@ class Reads:
     def readings(self, transaction_id: str, after: int, limit: int) -> Awaitable[list[StoredEvent]]:
         return self._runner.read(self._store.readings, transaction_id, after, limit)
 
-    def due_energies(self, before: datetime, limit: int) -> Awaitable[list[DueEnergy]]:
-        return self._runner.read(self._store.due_energies, before, limit)
+    def due_energies(self, before: datetime, limit: int, beyond: datetime | None = None) -> Awaitable[list[DueEnergy]]:
+        return self._runner.read(self._store.due_energies, before, limit, beyond)
 
     def event(self, sequence: int) -> Awaitable[StoredEvent | None]:
         return self._runner.read(self._store.event, sequence)

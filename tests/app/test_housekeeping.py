@@ -257,6 +257,23 @@ async def test_no_reservation_ends_by_a_clock_that_is_doubted(harness: Harness, 
         nursery.cancel_scope.cancel()
 
 
+async def test_no_reservation_of_a_connected_charger_ends_by_a_clock_that_jumped(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """Nor by what the charger says meanwhile; it ends with what is said once the clock is trusted."""
+    harness.add_charge_point()
+    reserve(harness, "CP1", 60)
+    async with harness.connected() as charger:
+        await boot(charger)
+        await trio.sleep(61)
+        harness.clock_is_even = False
+        await charger.call("Heartbeat", {})
+        assert harness.bodies("reservation.ended") == []
+        harness.clock_is_even = True
+        await charger.call("Heartbeat", {})
+        assert len(harness.bodies("reservation.ended")) == 1
+
+
 async def test_a_reservation_that_expires_while_its_charger_is_away_ends_within_a_minute(
     harness: Harness, autojump_clock: MockClock
 ) -> None:

@@ -218,6 +218,17 @@ async def test_a_timely_stop_is_final_after_ten_minutes(gateway):
         assert await settled.state() == state
 
 
+async def test_what_ended_under_a_clock_that_was_ahead_is_settled(gateway):
+    """Twelve years: the clock is right again by then, and its energy does not wait for it to come there."""
+    epoch = await gateway.charge_point()
+    await charged(gateway, epoch, stop=9000, end=NOW + timedelta(days=12 * 365))
+    settled = Settled(gateway)
+    await settled.settle()
+    await settled.settle()
+    (first,) = revisions(gateway.store)
+    assert (first.revision, first.mwh) == (1, 8_000_000)
+
+
 async def test_a_crash_between_a_stop_and_its_record_records_it_once(gateway, tmp_path):
     """That it is due is on disk with what made it so; a restart ends the connection where it was last heard of."""
     epoch = await gateway.charge_point()

@@ -218,6 +218,23 @@ async def test_a_clock_that_jumps_ahead_while_the_gateway_runs_deletes_nothing(p
         assert await place.retention.sweep() == before + 23
 
 
+async def test_a_jump_shows_at_once_to_those_who_can_not_wait(place, autojump_clock):
+    """Before the watch has looked, after it has, and until the clock is trusted again; a clock that is set by seconds
+    has not jumped."""
+    async with journal_of(place) as journal:
+        await place.begin(journal, max_age_days=DAYS)
+        await place.sweeps(timedelta(hours=1))
+        assert place.watch.is_even()
+        place.set(timedelta(seconds=30))
+        assert place.watch.is_even()
+        place.set(YEARS)
+        assert not place.watch.is_even()
+        await place.watch.trusted()
+        assert not place.watch.is_even()
+        assert await place.watch.confirm(place.now())
+        assert place.watch.is_even()
+
+
 @pytest.mark.parametrize("by", [YEARS, -YEARS, timedelta(days=60), AWAY + timedelta(hours=2)])
 async def test_a_clock_that_is_wrong_at_the_start_deletes_nothing(place, autojump_clock, by):
     """The first start on an existing history, held against the newest event, and a later one."""

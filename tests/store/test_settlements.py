@@ -83,6 +83,17 @@ def test_an_ended_transaction_is_due_until_it_is_settled(ended):
     assert due(ended) == []
 
 
+def test_what_was_said_by_a_clock_that_was_ahead_is_due(ended):
+    """Beyond a time, which is given: the clock may not come there for years."""
+    append(ended, stopped(2), seconds=400_000_000)
+    found = ended.due_energies(at(10_000), 10)
+    assert [each.transaction_id for each in found] == ["tx_1"]
+    found = ended.due_energies(at(10_000), 10, at(10_060))
+    assert [each.transaction_id for each in found] == ["tx_1", "tx_2"]
+    assert [each.transaction_id for each in ended.due_energies(at(0), 10, at(0))] == ["tx_1", "tx_2"]
+    assert ended.due_energies(at(0), 10, at(400_000_000)) == []
+
+
 def test_what_is_out_of_date_is_not_settled(ended):
     """By position, by revision, open, or none of the charge point's; nothing is written."""
     head, newest = ended.bounds().head, ended.transaction("tx_1").settlement.newest

@@ -217,6 +217,7 @@ class Harness:
         self.triggers = Triggers()
         self.steering_pace = SteeringPace()
         self.quirks: QuirkBook | None = None
+        self.clock_is_even = True
         authorizer = TableAuthorizer(self.reads, virtual_clock, unknown_tags)
         judge = SigningChecks(self.reads, (), timedelta(hours=1), virtual_clock)
         self.lookups = Lookups(self.reads, authorizer, self._number, signing=judge)
@@ -291,6 +292,7 @@ class Harness:
             triggers=self.triggers,
             steering_pace=self.steering_pace,
             quirks=self.quirks,
+            clock_is_even=lambda: self.clock_is_even,
         )
         assert self.router.install(identity, session)
         return session, timers

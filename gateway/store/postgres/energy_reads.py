@@ -32,8 +32,8 @@ class EnergyReads(ABC):
     def energy_events(self, transaction_id: str, after: int, limit: int) -> list[StoredEvent]:
         return self._read(history.energy_events, transaction_id, after, limit, self._codes, self._event_ids)
 
-    def due_energies(self, before: datetime, limit: int) -> list[DueEnergy]:
-        return self._read(queries.due_energies, before, limit)
+    def due_energies(self, before: datetime, limit: int, beyond: datetime | None = None) -> list[DueEnergy]:
+        return self._read(queries.due_energies, before, limit, beyond)
 
     def event(self, sequence: int) -> StoredEvent | None:
         return self._read(history.event, sequence, self._event_ids)

@@ -28,7 +28,7 @@ from gateway.domain.values import Registration
 from gateway.store import rows
 from gateway.store.api import AdmissionRecord, DueEnergy, OverdueReservation
 from gateway.store.commits import ClockRecord
-from gateway.store.encoding import fits, from_labels, from_quirks, to_micros, to_time
+from gateway.store.encoding import INT64_MAX, fits, from_labels, from_quirks, to_micros, to_time
 from gateway.store.filters import ALL_RECORDS, RecordFilter, TransactionFilter
 from gateway.store.limits import MAX_LIMIT, bounded
 from gateway.store.sqlite import steering
@@ -234,12 +234,13 @@ def occupying_transactions_of_tag(cx: Connection, id_tag: str, limit: int) -> li
     return [rows.transaction(row) for row in cx.execute(sql, (folded(id_tag), bounded(limit)))]
 
 
-def due_energies(cx: Connection, before: datetime, limit: int) -> list[DueEnergy]:
+def due_energies(cx: Connection, before: datetime, limit: int, beyond: datetime | None) -> list[DueEnergy]:
     """By the index that holds nothing else."""
     sql = """SELECT c.identity, txn.transaction_id FROM txn JOIN charge_point c ON c.key = txn.charge_point
-        WHERE txn.state <> 'OPEN' AND txn.last_sequence > txn.energy_sequence AND txn.heard_at <= ?
-        ORDER BY txn.heard_at LIMIT ?"""
-    return [DueEnergy(*row) for row in cx.execute(sql, (to_micros(before), bounded(limit)))]
+        WHERE txn.state <> 'OPEN' AND txn.last_sequence > txn.energy_sequence
+        AND (txn.heard_at <= ? OR txn.heard_at > ?) ORDER BY txn.heard_at LIMIT ?"""
+    times = to_micros(before), INT64_MAX if beyond is None else to_micros(beyond)
+    return [DueEnergy(*row) for row in cx.execute(sql, (*times, bounded(limit)))]
 
 
 def attribution(cx: Connection, orphan: int) -> AttributionRecord | None:
