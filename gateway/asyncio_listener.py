@@ -1,12 +1,12 @@
-"""A listener in an asyncio loop that counts its connections from the accept to their end: handshakes and endings too.
+"""A listener in an asyncio loop that counts its connections from their accept to their end, handshakes included.
 
-``asyncio.Server`` tells its protocols of a connection once TLS is agreed on, and forgets it when it is closed: peers
+``asyncio.Server`` gives a connection to its protocol once TLS is agreed on, and forgets it when it is closed: peers
 that say nothing, shake hands slowly or take no ending would be as many as there are descriptors.
 
 * A handshake has ``HANDSHAKE_SECONDS``, the end of TLS ``CLOSE_SECONDS``.
 * Where more than ``most`` are open, one goes: of those that are closing already; else of those that have asked for
   nothing yet; else of those that wait between two requests. Among these the oldest from the address with most of them
-  (``gateway.crowds``). One that is being answered stays; where all are, the newcomer is told so by its protocol.
+  (``gateway.crowds``). One that is being answered stays; where all are, the newcomer is refused by its protocol.
 """
 
 import asyncio

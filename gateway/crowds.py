@@ -24,7 +24,7 @@ Each = TypeVar("Each", bound=FromSite)
 
 def oldest_of_largest(waiting: Iterable[Each]) -> Each | None:
     """Return the first of those of the site with most of them, or of several such sites the first of all; None: none
-    waits. So nobody takes the place of one from elsewhere by coming often."""
+    waits. So none takes the place of one from elsewhere by coming often."""
     those = list(waiting)
     sizes = Counter(each.site for each in those)
     largest = max(sizes.values(), default=0)

@@ -43,7 +43,7 @@ class Disk(SqliteStore):
         self._fail()
         results = super().commit(batch)
         if any(isinstance(write, self.slow) for write in batch):
-            assert self.gate.wait(10)
+            assert self.gate.wait(60)
         return results
 
     def probe(self) -> None:

@@ -48,7 +48,7 @@ from tests.endtoend.wire import Closed, LinkLost, Refused
 from tests.store.builders import of
 from tests.support.disk import Disk, Trouble, broken, full, read_only
 
-SECONDS = 20.0
+SECONDS = 60.0
 """Until a test gives up."""
 
 COMMIT_DEADLINE = 0.4

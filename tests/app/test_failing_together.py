@@ -97,7 +97,7 @@ async def test_a_gateway_that_stops_is_not_ready_while_it_drains(made: Settings)
             await becomes(made.control.address, NOT_SERVING)
             assert not serving.over.is_set()
             await charger.answer(message_id, {"status": "Accepted"})
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 await serving.over.wait()
 
 
@@ -118,6 +118,6 @@ async def test_a_store_that_recovers_makes_no_draining_gateway_ready(made: Setti
 
 
 async def becomes(address: str, status: int) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while await health(address) != status:  # noqa: ASYNC110 - it is on the other side of a socket
             await trio.sleep(0.02)

@@ -120,9 +120,9 @@ def test_none_of_it_waits_for_a_pipe_without_a_reader() -> None:
     assert process.stderr is not None
     try:
         assert process.stdout.readline() == "done\n"
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
         process.stdout.close()
         process.stderr.close()

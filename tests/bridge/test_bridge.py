@@ -22,7 +22,7 @@ async def cross(main, **options):
     async def run(started):
         result.append(await main(bridge))
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         await bridge.run(run)
     return result[0]
 
@@ -121,7 +121,7 @@ async def test_a_cancelled_bridge_ends_its_calls_as_unavailable_and_joins_its_th
             raise
 
     before = threading.active_count()
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             assert await nursery.start(bridge.run, main) == "ready"
             nursery.cancel_scope.cancel()
@@ -396,7 +396,7 @@ async def test_a_cancelled_bridge_ends_streams():
             outcomes.append(type(error))
             raise
 
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             await nursery.start(bridge.run, main)
             nursery.cancel_scope.cancel()

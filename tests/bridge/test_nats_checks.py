@@ -37,7 +37,7 @@ class Scripted:
     def __exit__(self, *_: object) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def url(self, scheme: str = "nats", host: str = "127.0.0.1") -> str:
         return f"{scheme}://{host}:{self.port}"

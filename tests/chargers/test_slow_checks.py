@@ -40,13 +40,13 @@ class Hashing:
         self.nursery.start_soon(self.check, identity, address, name)
         await trio.testing.wait_all_tasks_blocked()
         ended = sum(answer is not None for answer in self.answers.values())
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while len(self.began) < self.checks.running + ended:  # noqa: ASYNC110 - a thread's beginning
                 await trio.sleep(0.001)
 
     async def began_with(self, names: list[str]) -> None:
         """Wait for so many to have begun, and see that it is these, in this order, and no more."""
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while len(self.began) < len(names):  # noqa: ASYNC110 - a thread's beginning
                 await trio.sleep(0.001)
         await trio.testing.wait_all_tasks_blocked()
@@ -55,7 +55,7 @@ class Hashing:
     async def finish(self, name: str) -> None:
         """Let one go, and wait for its answer."""
         self.gates[name].set()
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while name not in self.answers:  # noqa: ASYNC110 - a thread's end
                 await trio.sleep(0.001)
         await trio.testing.wait_all_tasks_blocked()
@@ -206,7 +206,7 @@ async def test_a_check_waits_for_no_other_work_in_threads() -> None:
     for each in others:
         limiter.acquire_on_behalf_of_nowait(each)
     try:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             assert await SlowChecks().check("CP1", "x", lambda: "done") == "done"
     finally:
         for each in others:

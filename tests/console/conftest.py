@@ -62,7 +62,7 @@ class Stage:
         """Wait until a charge point is connected: one that restarts is away for a moment."""
         ends = monotonic() + SECONDS
         request = GetChargePointRequest(identity=name)
-        while not self.gateway.charge_points.GetChargePoint(request, timeout=10).charge_point.connection.connected:
+        while not self.gateway.charge_points.GetChargePoint(request, timeout=60).charge_point.connection.connected:
             assert monotonic() < ends, f"{name} has not connected within {SECONDS:g} seconds"
             sleep(0.05)
 
@@ -84,10 +84,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             process.wait_ready(gateway.channel)
             keys = dict(provision(gateway, list(NAMES)))
             tag = IdTag(id_tag="FAMILY", status=IdTagStatus.ID_TAG_STATUS_ACCEPTED, allow_concurrent=True)
-            gateway.id_tags.CreateIdTag(CreateIdTagRequest(id_tag=tag), timeout=10)
+            gateway.id_tags.CreateIdTag(CreateIdTagRequest(id_tag=tag), timeout=60)
             change = UpdateChargePointRequest(charge_point=ChargePoint(identity="HOME-1", labels={"site": "north"}))
             change.update_mask.paths.append("labels")
-            gateway.charge_points.UpdateChargePoint(change, timeout=10)
+            gateway.charge_points.UpdateChargePoint(change, timeout=60)
             url = f"wss://localhost:{wss}/ocpp"
             configs = [ChargerConfig(url, name, key, speed=60.0, id_tag="FAMILY") for name, key in keys.items()]
             household.start(configs, trust(folder / "certs" / "ca.pem"))

@@ -57,7 +57,7 @@ def test_signed_firmware_is_installed_with_its_stages(stage: Stage, visitor: Vis
         assert stage_name in page.words, page.words
     assert "Firmware update: Installed" in visitor.get("/charge-points/HOME-5").words
     request = operation_pb2.GetOperationRequest(operation_id=place.rpartition("/")[2])
-    arguments = stage.gateway.operations.GetOperation(request, timeout=10).operation.arguments_json
+    arguments = stage.gateway.operations.GetOperation(request, timeout=60).operation.arguments_json
     assert SIGNED["location"] in arguments
     row = (
         visitor.get("/operations")
@@ -170,14 +170,14 @@ def test_a_command_to_a_charge_point_that_is_away_is_refused_on_the_form(stage: 
     from gateway.api.v1.charge_point_pb2 import ChargePoint, CreateChargePointRequest
 
     stage.gateway.charge_points.CreateChargePoint(
-        CreateChargePointRequest(charge_point=ChargePoint(identity="AWAY")), timeout=10
+        CreateChargePointRequest(charge_point=ChargePoint(identity="AWAY")), timeout=60
     )
     assert "It has never connected" in visitor.get("/charge-points/AWAY").words
     page = visitor.submit("/charge-points/AWAY/actions/reset", type="hard")
     assert page.status == 409
     assert "CHARGE_POINT_OFFLINE" in page.words
     listed = command_pb2.ListCommandsRequest(charge_point="AWAY")
-    assert not stage.gateway.commands.ListCommands(listed, timeout=10).commands
+    assert not stage.gateway.commands.ListCommands(listed, timeout=60).commands
 
 
 def test_the_record_of_a_session_is_closed(stage: Stage, visitor: Visitor) -> None:
@@ -187,7 +187,7 @@ def test_the_record_of_a_session_is_closed(stage: Stage, visitor: Visitor) -> No
     with visitor.stream(start.headers["location"] + "/live") as stream:
         stream.next("fragments", lambda each: "transaction started" in each["stages"])
     request = transaction_pb2.ListTransactionsRequest(charge_point="HOME-3", page_size=1)
-    found = stage.gateway.transactions.ListTransactions(request, timeout=10).transactions[0]
+    found = stage.gateway.transactions.ListTransactions(request, timeout=60).transactions[0]
     place = f"/sessions/{found.transaction_id}/close"
     assert "Nothing is sent to the charger" in visitor.get(place).words
     assert "must be filled in" in visitor.submit(place, reason="").words

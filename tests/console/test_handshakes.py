@@ -63,7 +63,7 @@ def without_end(browser: Browser) -> socket.socket:
 
 
 def test_a_connection_counts_until_its_peer_has_closed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Peers that were refused and never take the end keep nobody out."""
+    """Peers that were refused and never take the end keep no person out."""
     monkeypatch.setattr(server, "CONNECTIONS", 4)
     with served(tmp_path, "127.0.0.1:1", lambda: 1000.0) as browser, ExitStack() as opened:
         for _ in range(12):

@@ -29,7 +29,7 @@ from tests.console.visitor import console
 from tests.control.fakes import control
 from tests.control.test_authentication import required
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @define

@@ -58,7 +58,7 @@ def read(messages: AsyncIterator[str], left: float = HOUR, most: int = 20) -> li
         await stream.aclose()
         return found
 
-    return asyncio.run(asyncio.wait_for(all_of_it(), 20))
+    return asyncio.run(asyncio.wait_for(all_of_it(), 60))
 
 
 @pytest.mark.parametrize("messages", [given("a", "b"), Plain("a", "b")], ids=["a generator", "an iterator"])
@@ -93,7 +93,7 @@ def test_watches_are_merged_until_one_of_them_ends() -> None:
         watches = {"quiet": given("q", waits=True), "short": given("1", "2")}
         return [each async for each in live.merged(watches)]
 
-    found = asyncio.run(asyncio.wait_for(act(), 20))
+    found = asyncio.run(asyncio.wait_for(act(), 60))
     assert sorted(found) == [("quiet", "q"), ("short", "1"), ("short", "2")]
 
 
@@ -107,7 +107,7 @@ def test_the_failure_of_a_merged_watch_is_not_hidden() -> None:
             found.append(each)
 
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        asyncio.run(asyncio.wait_for(act(), 20))
+        asyncio.run(asyncio.wait_for(act(), 60))
     assert raised.value.code() is grpc.StatusCode.OUT_OF_RANGE
     assert found == [("failing", "1")]
 

@@ -30,7 +30,7 @@ def charging(stage: Stage, visitors: object) -> str:
         assert "transaction started" in shown["stages"]
         stream.next("end")
     request = transaction_pb2.ListTransactionsRequest(charge_point="HOME-2", page_size=1)
-    return stage.gateway.transactions.ListTransactions(request, timeout=10).transactions[0].transaction_id
+    return stage.gateway.transactions.ListTransactions(request, timeout=60).transactions[0].transaction_id
 
 
 def test_the_fleet_is_shown_in_numbers_and_as_a_list(visitor: Visitor) -> None:
@@ -107,7 +107,7 @@ def test_support_sees_what_counts_for_a_charge_point(stage: Stage, visitor: Visi
     quirks.settle_delay.FromSeconds(7)
     change = UpdateChargePointRequest(charge_point=ChargePoint(identity="HOME-5", quirks=quirks))
     change.update_mask.paths.append("quirks")
-    stage.gateway.charge_points.UpdateChargePoint(change, timeout=10)
+    stage.gateway.charge_points.UpdateChargePoint(change, timeout=60)
     page = visitor.get("/charge-points/HOME-5")
     for part in (
         "from the charger",

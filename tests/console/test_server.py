@@ -30,7 +30,7 @@ def test_the_process_ends_with_the_one_that_started_it(stage: Stage) -> None:
     try:
         assert console.process.stdin is not None
         console.process.stdin.close()
-        assert console.process.wait(20) == 0
+        assert console.process.wait(60) == 0
     finally:
         console.stop()
 
@@ -44,7 +44,7 @@ def test_ctrl_c_ends_it_without_a_word() -> None:
     assert process.stdout is not None
     assert "console at http://127.0.0.1:" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=20)
+    _, complaint = process.communicate(timeout=60)
     assert (process.returncode, complaint) == (130, "")
 
 

@@ -18,7 +18,7 @@ from gateway.console.settings import ConsoleSettings
 
 T = TypeVar("T")
 
-SECONDS = 20.0
+SECONDS = 60.0
 """For anything that a page or a stream is waited for."""
 
 

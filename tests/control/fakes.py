@@ -295,9 +295,11 @@ class Control:
 
 
 @asynccontextmanager
-async def control(path, settings=None, client_tls=None, journal_seen=lambda journal: journal, **bridge_options):
+async def control(
+    path, settings=None, client_tls=None, journal_seen=lambda journal: journal, vendor_seconds=1.0, **bridge_options
+):
     """A control interface on a port of its own, until the block is left. ``journal_seen`` makes the journal that it is
-    given of the real one."""
+    given of the real one; ``vendor_seconds``: what a service has for its answer."""
     store = new_store(path)
     journal = Journal(store)
     feed = Feed(store, journal.read)
@@ -308,7 +310,7 @@ async def control(path, settings=None, client_tls=None, journal_seen=lambda jour
     router = Router(Reads(store, journal), lambda: datetime.now(UTC), (version,))
     diagnostics, powers, levels = FakeDiagnostics(), FakePowers(), FakeLogLevels()
     draining, nodes, status = FakeDraining(), FakeNodes(), FakeStatus()
-    vendors = VendorServiceRegistry(lambda: datetime.now(UTC), answer_seconds=1.0)
+    vendors = VendorServiceRegistry(lambda: datetime.now(UTC), answer_seconds=vendor_seconds)
     clock_watch = ClockWatch(journal, Reads(store, journal), lambda: datetime.now(UTC))
     bridge = Bridge(**bridge_options)
     seen = journal_seen(journal)

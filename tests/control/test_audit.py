@@ -228,7 +228,7 @@ def test_outcomes_are_the_records(found, expected):
 
 async def denied(gateway, root, count):
     """The entries of refused calls, once there are as many; they are written behind the answer."""
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while True:
             found = [each for each in await listed(gateway, root) if word(each)[0] == "DENIED"]
             if len(found) >= count:

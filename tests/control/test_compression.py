@@ -39,7 +39,7 @@ async def counting(port):
 
 def lists(client, metadata):
     request = points.ListChargePointsRequest(page_size=1000)
-    return len(client.charge_points.ListChargePoints(request, metadata=metadata, timeout=10).charge_points)
+    return len(client.charge_points.ListChargePoints(request, metadata=metadata, timeout=60).charge_points)
 
 
 def watches(client, metadata):

@@ -16,7 +16,7 @@ from gateway.store.commits import CreateChargePoint
 from tests.control.fakes import NOW
 from tests.control.test_authentication import required, serving
 
-SECONDS = 20
+SECONDS = 60
 
 
 async def asked(gateway: Any) -> pb.GatewayStatus:

@@ -308,9 +308,9 @@ async def test_a_jwt_lets_in_to_what_its_roles_allow(tmp_path):
         def asked(text):
             with serving(gateway, text) as client:
                 try:
-                    client.charge_points.ListChargePoints(LIST, timeout=10)
+                    client.charge_points.ListChargePoints(LIST, timeout=60)
                     tag = id_tag_pb2.IdTag(id_tag="T", status=1)
-                    return client.id_tags.CreateIdTag(id_tag_pb2.CreateIdTagRequest(id_tag=tag), timeout=10)
+                    return client.id_tags.CreateIdTag(id_tag_pb2.CreateIdTagRequest(id_tag=tag), timeout=60)
                 except grpc.RpcError as error:
                     return problem_of(error)
 

@@ -35,7 +35,7 @@ class Watch:
         self.token = b""
 
     async def response(self):
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             found = await trio.to_thread.run_sync(next, self.call)
         self.token = found.resume_token
         return found
@@ -115,7 +115,7 @@ async def test_meter_values_are_watched_by_labels(fleet):
     for identity in ("OUT", "IN"):
         values = ({"timestamp": "2026-03-01T12:00:00Z", "sampledValue": [{"value": str(Decimal(7))}]},)
         await fleet.append(identity, 1, e.MeterValuesReported(ONE, values))
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         samples = []
         while not samples:
             samples += (await trio.to_thread.run_sync(next, watch)).samples

@@ -298,7 +298,7 @@ async def test_a_scoped_callers_lists_and_counts_hold_nothing_from_outside(tmp_p
 
         def by_request(number):
             one = commands.GetCommandRequest(charge_point=f"CP{number}", request_id=f"r{number}")
-            return lambda client: client.commands.GetCommand(one, timeout=10)
+            return lambda client: client.commands.GetCommand(one, timeout=60)
 
         of_tags = await outcome(gateway, token, lambda client: client.id_tags.ListIdTags(id_tags.ListIdTagsRequest()))
         assert of_tags.reason == "SCOPE_NOT_APPLICABLE"

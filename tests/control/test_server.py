@@ -210,7 +210,7 @@ async def test_health_follows_readiness_and_turns_red_at_the_drain(gateway):
 
     async def check(name=""):
         request = health_pb2.HealthCheckRequest(service=name)
-        return (await trio.to_thread.run_sync(lambda: stub.Check(request, timeout=5))).status
+        return (await trio.to_thread.run_sync(lambda: stub.Check(request, timeout=60))).status
 
     assert await check() == SERVING
     assert await check("gateway.api.v1.CommandService") == SERVING
@@ -371,7 +371,7 @@ async def test_what_is_refused_leaves_nothing_to_the_collector(gateway):
     def refused():
         for request in (RESET, command_pb2.ResetRequest()):
             with pytest.raises(grpc.RpcError):
-                gateway.client.commands.Reset(request, timeout=10)
+                gateway.client.commands.Reset(request, timeout=60)
         with pytest.raises(grpc.RpcError):
             next(gateway.client.events.WatchEvents(watch, timeout=10))
 

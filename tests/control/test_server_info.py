@@ -88,7 +88,7 @@ async def test_any_caller_may_ask(tmp_path, role):
     async with required(tmp_path) as (gateway, tokens):
 
         def asks(client):
-            assert client.server.GetServerInfo(ASK, timeout=10).server.callers_required
+            assert client.server.GetServerInfo(ASK, timeout=60).server.callers_required
 
         assert await outcome(gateway, tokens[role], asks) is None
         assert (await outcome(gateway, None, asks)).reason == "CALLER_NOT_NAMED"

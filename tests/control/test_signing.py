@@ -38,7 +38,7 @@ def signing(gateway):
 
 async def following(reported):
     """The next response."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         return await trio.to_thread.run_sync(next, reported)
 
 
@@ -51,7 +51,7 @@ async def registered(service):
 async def answered(gateway, kind):
     """The event that an answer has made."""
     where = EventFilter(types=frozenset([kind.TYPE]))
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         async with gateway.feed.subscribe(where, 0) as subscription:
             while not (found := (await subscription.next()).events):
                 pass
@@ -103,7 +103,7 @@ async def test_a_service_that_leaves_ends_its_stream(gateway):
     with signing(gateway) as service:
         reported = await registered(service)
         service.leave()
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             assert await trio.to_thread.run_sync(list, reported) == []
 
 
@@ -114,7 +114,7 @@ async def test_a_stream_begins_with_a_registration(gateway):
         [pb.SignCertificatesRequest(answer=pb.SigningAnswer(signing_id="x"))],
         [pb.SignCertificatesRequest(registration=pb.SigningRegistration())] * 2,
     ):
-        with pytest.raises(grpc.RpcError) as caught, trio.fail_after(5):
+        with pytest.raises(grpc.RpcError) as caught, trio.fail_after(60):
             await trio.to_thread.run_sync(lambda sent=sent: list(stub(iter(sent))))
         problem = problem_of(caught.value)
         assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
@@ -143,7 +143,7 @@ async def test_a_trial_is_signed_for_by_a_command(gateway, tmp_path, monkeypatch
     run = CliRunner().invoke
     assert run(app, ["certs", "dev", "--directory", str(certificates)]).exit_code == 0
     command = ["certs", "sign", "--directory", str(certificates), "--limit", "1"]
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         done = await trio.to_thread.run_sync(run, app, command + (["--refuse", words] if words else []))
     assert done.exit_code == 0, done.output
     assert f"CP1: {'refused' if words else 'signed'}" in done.output

@@ -45,7 +45,7 @@ processes for each core took more than thirty."""
 STOP_SECONDS = 60.0
 """From SIGTERM to the end of the process."""
 
-RPC_SECONDS = 15.0
+RPC_SECONDS = 60.0
 """Deadline of every call that a test makes without giving one."""
 
 PORTS = range(20_000, 32_000)[
@@ -188,7 +188,7 @@ class Gateway:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(60)
             raise AssertionError(f"the gateway did not end within {seconds} s") from None
         finally:
             self._process = None

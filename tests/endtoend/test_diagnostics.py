@@ -160,7 +160,7 @@ def test_what_goes_wrong_before_an_identity_is_named_is_listed_and_explained(
 ) -> None:
     """The usual reasons have a hint what to do about them."""
     before = counts(gateway)
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as stream:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as stream:
         behave(gateway, stream)
     # The test's own look whether the port is open is in the list, too.
     added = eventually(

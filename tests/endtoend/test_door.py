@@ -44,14 +44,14 @@ async def boot(gateway: Gateway) -> None:
 
 def tcp(gateway: Gateway, sent: bytes) -> bytes:
     """Send bytes to the bare port; return all that comes back until the end of the connection."""
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as stream:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as stream:
         return converse(stream, sent)
 
 
 def tls(gateway: Gateway, sent: bytes) -> bytes:
     """The same inside TLS."""
     with (
-        socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as stream,
+        socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as stream,
         gateway.tls.wrap_socket(stream, server_hostname="localhost") as secured,
     ):
         return converse(secured, sent)
@@ -112,7 +112,7 @@ def test_old_tls_is_refused(gateway: Gateway) -> None:
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     old.set_ciphers("ALL:@SECLEVEL=0")
     with (
-        socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as stream,
+        socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as stream,
         pytest.raises((ssl.SSLError, ConnectionError)),
     ):
         old.wrap_socket(stream)
@@ -183,7 +183,7 @@ def test_an_identity_is_decoded_once(gateway: Gateway) -> None:
 async def test_a_deleted_charge_point_is_unknown(gateway: Gateway) -> None:
     """A charge point that was admitted before is refused after its deletion."""
     gateway.add_charge_point("CP-gone")
-    gateway.points.DeleteChargePoint(points.DeleteChargePointRequest(identity="CP-gone"), timeout=10)
+    gateway.points.DeleteChargePoint(points.DeleteChargePointRequest(identity="CP-gone"), timeout=60)
     with pytest.raises(Refused) as refused:
         await Wire.open(gateway, "CP-gone")
     assert refused.value.status == 404

@@ -217,7 +217,7 @@ def test_http_agrees_to_no_dear_group(https: tuple[Gateway, int]) -> None:
 
 
 def is_answered(port: int, hello: bytes) -> bool:
-    """Whether a ServerHello comes, or a request for another share; asyncio closes without an alert else."""
+    """True if a ServerHello comes, or a request for another share; asyncio closes without an alert else."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as link:
         link.sendall(hello)
         return link.recv(1) == bytes((HANDSHAKE,))

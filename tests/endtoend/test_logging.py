@@ -82,5 +82,5 @@ async def test_what_was_not_written_is_written_when_the_reader_is_back(make_gate
 
 def test_dropped_lines_are_a_metric(gateway: Gateway) -> None:
     """There from the start, so that an alert can be made of it."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.metrics_port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{gateway.metrics_port}/metrics", timeout=60) as answer:
         assert b"\ngateway_log_lines_dropped_total 0.0\n" in answer.read()

@@ -34,7 +34,7 @@ async def stop(charger: Charger, number: int) -> None:
 def stop_by_number(gateway: Gateway, identity: str, number: int) -> None:
     """RemoteStopTransaction of a transaction of another system; fails unless the charger accepts."""
     request = commands.RemoteStopTransactionRequest(charge_point=identity, request_id="r1", foreign_number=number)
-    answer = gateway.commands.RemoteStopTransaction(request, timeout=10)
+    answer = gateway.commands.RemoteStopTransaction(request, timeout=60)
     assert answer.status == commands.REMOTE_STOP_TRANSACTION_STATUS_ACCEPTED
     assert '"foreign_number":' in answer.command.arguments_json.replace(" ", "")
 

@@ -99,7 +99,7 @@ async def test_chargers_are_shared_and_any_process_answers_for_all(service: Gate
             charger.answers["Reset"] = {"status": "Accepted"}
             await in_thread(reset, service, identity)
         os.kill(before["1"], signal.SIGKILL)
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             lost = [each for each, charger in chargers.items() if charger.ended is not None]
             while len(lost) < of_each[0]:
                 await trio.sleep(0.05)

@@ -50,7 +50,7 @@ class Watcher:
         stream = self._stream
         if stream is not None:
             stream.cancel()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         if self._failure is not None:
             raise self._failure

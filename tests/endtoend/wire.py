@@ -16,7 +16,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from tests.endtoend.gateway_process import KEY
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 """Seconds until a test gives up waiting for the gateway."""
 
 

@@ -47,7 +47,7 @@ async def watched(store: Counted, **options: Any) -> AsyncIterator[tuple[Journal
 async def given_out(subscription: Subscription, head: int) -> list[StoredEvent]:
     """All events up to ``head``."""
     found: list[StoredEvent] = []
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while subscription.position < head:
             found += (await subscription.next()).events
     return found

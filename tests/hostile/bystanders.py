@@ -66,10 +66,10 @@ class Bystanders:
         assert self._process.stdout is not None
         self._process.stdin.close()
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(60)
         self._process.stdout.close()
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +123,7 @@ async def exchange(site: Site, charger: Charger) -> None:
     while True:
         for action, payload in (("Heartbeat", {}), ("DataTransfer", {"vendorId": "Bystander", "data": now()})):
             begin = time.perf_counter()
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 await charger.call(action, payload)
             site.latencies.append(time.perf_counter() - begin)
             await trio.sleep(PAUSE)

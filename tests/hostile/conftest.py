@@ -69,7 +69,7 @@ class Scene:
 
 
 def metric(gateway: Gateway, name: str) -> float:
-    with urlopen(f"http://127.0.0.1:{gateway.metrics_port}/metrics", timeout=10) as answer:  # the test's own gateway
+    with urlopen(f"http://127.0.0.1:{gateway.metrics_port}/metrics", timeout=60) as answer:  # the test's own gateway
         for line in answer.read().decode().splitlines():
             if line.startswith(f"{name} "):
                 return float(line.rpartition(" ")[2])

@@ -73,7 +73,7 @@ async def test_above_the_mark_newcomers_are_refused_and_those_with_a_place_come_
     assert (await refusal(full, "CP5")).startswith(b"HTTP/1.1 503 ")
     assert (await refusal(full, "CP1x")).startswith(b"HTTP/1.1 503 ")
     await links[1].cut()
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while True:
             try:
                 newcomer = await Wire.open(full, "CP5")
@@ -169,7 +169,7 @@ def test_too_few_descriptors_are_reported_at_the_start(make_gateway: MakeGateway
     gateway.log.touch()
     command = ["prlimit", "--nofile=300:300", sys.executable, "-m", "gateway", "serve", "--config", str(gateway.config)]
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except FileNotFoundError:
         pytest.skip("needs the prlimit command")
     assert ended.returncode != 0

@@ -619,7 +619,7 @@ async def test_threads_end_with_the_journal(tmp_path):
                 "journal",
                 "journal-reader",
             }
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while any(each.name.startswith("journal") for each in set(threading.enumerate()) - before):  # noqa: ASYNC110 - threads end
                 await trio.sleep(0.01)
 

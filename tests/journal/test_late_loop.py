@@ -110,5 +110,5 @@ async def test_a_disk_that_hangs_is_found_out_also_beside_a_late_loop() -> None:
                 await journal.read(store.bounds)
         finally:
             store.gate.set()
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await journal.wait_healthy()

@@ -78,7 +78,7 @@ def test_a_thread_that_outlives_the_loop_ends_quietly() -> None:
     thread.end()
     gate.set()
     assert worker is not None
-    worker.join(10)
+    worker.join(60)
     assert not worker.is_alive()
 
 
@@ -158,7 +158,7 @@ async def test_a_thread_that_was_ended_is_begun_again_by_the_next_function() -> 
     thread = WriterThread()
     first = await thread.run(threading.get_ident)
     thread.end()
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         assert await thread.run(int) == 0
     assert first != threading.get_ident()
     thread.end()
@@ -181,7 +181,7 @@ async def test_fewer_threads_than_wanted_are_enough(monkeypatch: pytest.MonkeyPa
     async def ask(number: int) -> None:
         results.append(await readers.run(pow, number, 2))
 
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             for number in range(5):
                 nursery.start_soon(ask, number)

@@ -56,7 +56,7 @@ async def test_a_full_disk_is_got_over(tmp_path):
         assert "full" in results[0]
         assert not journal.healthy
         cx.pragma("max_page_count", limit)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await journal.wait_healthy()
         assert await journal.commit(Append("CP1", None, (event(status()),))) == Appended((2,))
     store.close()

@@ -162,7 +162,7 @@ async def test_an_answer_that_is_not_read_ends_its_connection() -> None:
     async with served(about="x" * 16_000_000, answer_seconds=1) as site:
         stream = await site.connect()
         await stream.send_all(SCRAPE)
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             while not site.port.connections:  # noqa: ASYNC110 - the other side of a socket
                 await trio.sleep(0.01)
             while site.port.connections:  # noqa: ASYNC110 - the other side of a socket

@@ -20,7 +20,7 @@ ROOT = HERE.parent.parent
 INTERVAL = 0.2
 """Seconds between its samples."""
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds until a line that must come has come."""
 
 
@@ -72,12 +72,12 @@ class ChargerProcess:
         try:
             assert process.stdin is not None
             process.stdin.close()
-            code = process.wait(10)
+            code = process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
-            code = process.wait(10)
+            code = process.wait(60)
         for reader in self._readers:
-            reader.join(10)
+            reader.join(60)
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

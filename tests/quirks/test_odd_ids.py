@@ -43,7 +43,7 @@ BOUND = 255
 
 
 async def answered(station: Station, frame: str) -> tuple[bytes, list[Any]]:
-    """What comes back for a frame: its bytes, and what they mean."""
+    """The answer to a frame: its bytes, and what they mean."""
     await station.charger.send_raw(frame)
     answer = await station.charger._transport._from_gateway.receive()
     return answer, json.loads(answer)

@@ -186,7 +186,7 @@ async def test_a_session_over_tls(nursery: trio.Nursery) -> None:
     url = await tls.listen()
     config = ChargerConfig(url, "HOME 1", b"\x00\xff:" + b"k" * 14, speed=600, vehicle=VehicleConfig())
     charger = SimulatedCharger(config, tls.client)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         await nursery.start(charger.run)
         await charger.wait_for(lambda each: each.registration == "Accepted")
         charger.plug_in()
@@ -215,7 +215,7 @@ async def test_a_server_that_is_not_trusted_is_reported_as_such(nursery: trio.Nu
             reports.append(str(details["reason"]))
 
     charger = SimulatedCharger(ChargerConfig(url, "HOME-1", b"k" * 16), ssl.create_default_context(), on_event=hear)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         await nursery.start(charger.run)
         await charger.wait_for(lambda _: bool(reports))
     assert "certificate verify failed" in reports[0].lower()
@@ -232,7 +232,7 @@ async def test_no_listener_is_reported_and_tried_again(nursery: trio.Nursery) ->
 
     config = ChargerConfig("wss://127.0.0.1:1/ocpp", "HOME-1", b"k" * 16, speed=100)
     charger = SimulatedCharger(config, on_event=hear)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         await nursery.start(charger.run)
         await charger.wait_for(lambda _: reports.count("link_failed") >= 3)
     assert not charger.connected

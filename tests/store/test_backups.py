@@ -89,7 +89,7 @@ def test_writers_do_not_wait_for_a_backup(tmp_path: Path, monkeypatch: pytest.Mo
         add(store, "B")
         assert not (tmp_path / "backup.db").exists()
         go_on.set()
-        making.join(10)
+        making.join(60)
         assert (tmp_path / "backup.db").exists()
     finally:
         go_on.set()

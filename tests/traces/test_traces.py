@@ -152,7 +152,7 @@ async def test_the_callers_decision_not_to_sample_counts(tmp_path: Path, certifi
             update.update_mask.paths.append("description")
             metadata = (("traceparent", f"00-{TRACE}-{CALLER}-01"),)
             stub = charge_point_pb2_grpc.ChargePointServiceStub(here.channel)
-            await trio.to_thread.run_sync(lambda: stub.UpdateChargePoint(update, metadata=metadata, timeout=20))
+            await trio.to_thread.run_sync(lambda: stub.UpdateChargePoint(update, metadata=metadata, timeout=60))
             await trio.to_thread.run_sync(
                 lambda: list(stub.StreamLatestReadings(charge_point_pb2.StreamLatestReadingsRequest(), timeout=20))
             )

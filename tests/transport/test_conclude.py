@@ -19,7 +19,7 @@ from gateway.transport.socket_stream import SocketStream
 from tests.support.frames import CLOSE, PING, TEXT, close, frame, head
 from tests.transport.ends import RawClient, serve_upgrade, server_end
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(params=["by Trio", "by the poller"])

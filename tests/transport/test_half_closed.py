@@ -204,7 +204,7 @@ async def on_sockets(make: Make, limits: Limits | None = None) -> AsyncIterator[
         await client.send(head())
         assert (await client.read_until(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
     try:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             yield connection, client
     finally:
         await trio.aclose_forcefully(stream)

@@ -43,7 +43,7 @@ async def test_so_many_steps_are_taken_between_two_looks_at_the_sockets(monkeypa
             assert os.write(stream.socket.fileno(), hello) == len(hello)  # all of them before the loop goes on
         trio.lowlevel.add_instrument(loop)
         try:
-            with trio.fail_after(30):
+            with trio.fail_after(60):
                 while steps.total() < 100:
                     neighbour += 1
                     await trio.lowlevel.checkpoint()

@@ -12,7 +12,7 @@ from attrs import frozen
 from tests.simulator.central import Central
 from tests.simulator.test_fleet import Tls
 
-SECONDS = 20.0
+SECONDS = 60.0
 """A guard against hanging, for a dialogue that takes milliseconds."""
 
 Script = Callable[[Central], Awaitable[None]]

@@ -343,7 +343,7 @@ def on_a_terminal(fake, keys, wait_for):
         if keys and wait_for in seen:
             os.write(terminal, keys)
             keys = b""
-    code = process.wait(10)
+    code = process.wait(60)
     os.close(terminal)
     return seen.decode(errors="replace"), code
 

@@ -128,7 +128,7 @@ def main() -> int:
             address, household, gateway, wss = few
             keys = dict(provision(gateway, ["HOME-1", "HOME-2", "HOME-3"]))
             tag = IdTag(id_tag="FAMILY", status=IdTagStatus.ID_TAG_STATUS_ACCEPTED, allow_concurrent=True)
-            gateway.id_tags.CreateIdTag(CreateIdTagRequest(id_tag=tag), timeout=10)
+            gateway.id_tags.CreateIdTag(CreateIdTagRequest(id_tag=tag), timeout=60)
             url = f"wss://localhost:{wss}/ocpp"
             configs = [ChargerConfig(url, each, key, speed=60.0, id_tag="FAMILY") for each, key in keys.items()]
             household.start(configs, trust(folder / "few" / "certs" / "ca.pem"))

@@ -89,7 +89,7 @@ async def test_no_more_is_read_of_a_stranger_than_a_small_request(tmp_path: Any)
 
 async def refused_call(http: HttpClient, keeper: dict[str, str]) -> Any:
     """The newest entry of the audit, once there is one: it is written behind the answer."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while True:
             entries = (await http.get("/v1/AuditService/ListAudit", **keeper)).json.get("entries", [])
             refused = [each for each in entries if each["action"] == "Reset"]

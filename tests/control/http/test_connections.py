@@ -45,7 +45,7 @@ async def test_what_is_no_http_is_refused_and_cut(tmp_path: Any, data: bytes) ->
 
 async def ended(http: Any) -> bool:
     """True once the other end has closed."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         try:
             return await http.stream.receive_some() == b""
         except trio.BrokenResourceError:
