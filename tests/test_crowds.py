@@ -21,7 +21,7 @@ def waiting(sites: str) -> list[Waiting]:
 
 
 def test_nobody_waits() -> None:
-    """Then nobody goes."""
+    """Then none goes."""
     assert oldest_of_largest([]) is None
 
 

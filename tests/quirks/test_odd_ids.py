@@ -107,7 +107,7 @@ async def test_what_has_to_be_recorded_is_under_such_an_id_too(
 
 
 async def test_ids_that_differ_in_half_a_character_are_two(harness: Harness, autojump_clock: MockClock) -> None:
-    """Starts of a clock that was never set are told apart by their ids alone."""
+    """Starts of a clock that was never set differ by their ids alone."""
     async with booted(harness) as station:
         numbers = []
         for spelling in (r'"\ud800"', r'"\ud800"', r'"\ud801"'):
