@@ -48,7 +48,8 @@ Tree = dict[str, Any]
 
 def malformed(reason: str) -> Failure:
     """The answer to a request that can't be read."""
-    return Failure(Status.INVALID_ARGUMENT, "MALFORMED_REQUEST", f"the request can't be read: {reason[:MAX_FAULT]}")
+    shown = reason[:MAX_FAULT].encode("utf-8", "backslashreplace").decode()  # it may repeat half a surrogate pair
+    return Failure(Status.INVALID_ARGUMENT, "MALFORMED_REQUEST", f"the request can't be read: {shown}")
 
 
 def from_json(descriptor: Descriptor, body: bytes) -> Message:
