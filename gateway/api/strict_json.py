@@ -76,8 +76,8 @@ def _check(value: Any, descriptor: Descriptor, path: str) -> None:
     if not isinstance(value, dict):
         return
     for name, inner in value.items():
-        if not name.isascii():
-            continue  # no field's name; half a surrogate pair in it would be a SystemError of the next line
+        if not name.isascii():  # half a surrogate pair in it would be a SystemError of protobuf's
+            raise ValueError(f"there is no field {ascii(name[:MAX_SHOWN])}")
         field = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
         if field is not None:
             _check_field(inner, field, f"{path}{name}")
