@@ -14,7 +14,7 @@ from gateway.client import new_request_id, problem_of
 from gateway.console.action_table import ACTIONS, COMMAND, OPERATION, Action
 from gateway.console.calls import COMMAND_SECONDS
 from gateway.console.form_fields import FieldError, text, whole
-from gateway.console.visits import STATUSES, Visit
+from gateway.console.visits import STATUSES, Visit, in_path
 
 AT_ONCE_SECONDS: Final = 1.0
 """For a command's first answer: what is refused is said on the form, and what takes longer is followed on its page."""
@@ -87,7 +87,7 @@ async def act(visit: Visit) -> Response:
     try:
         if action.ends == COMMAND:
             await _send(visit, action, request)
-            return _to(f"{place}/commands/{quote(request_id, '')}")
+            return _to(f"{place}/commands/{in_path(request_id)}")
         answered = await visit.call(action.rpc(visit.gateway), request)
     except grpc.aio.AioRpcError as error:
         problem = problem_of(error)

@@ -188,7 +188,7 @@ PAGES: Final[tuple[tuple[str, str, Page], ...]] = (
     ("GET", "/jobs/{job_id}/live", operation_pages.job_live),
     ("POST", "/sign-out", sign_out),
 )
-"""Every page behind the sign-in. What is sent after "/" is a name, and may hold a slash only as %2F."""
+"""Every page behind the sign-in. A name in a path has no slash; a request id may have one (``visits.in_path``)."""
 
 
 def application(settings: ConsoleSettings, clock: Callable[[], float] = time) -> Starlette:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
+from urllib.parse import unquote
 
 from starlette.responses import Response
 
@@ -93,7 +94,9 @@ async def operation_live(visit: Visit) -> Response:
 
 
 def _command_request(visit: Visit) -> command_pb2.GetCommandRequest:
-    return command_pb2.GetCommandRequest(charge_point=visit.path("identity"), request_id=visit.path("request_id"))
+    return command_pb2.GetCommandRequest(
+        charge_point=visit.path("identity"), request_id=unquote(visit.path("request_id"))
+    )
 
 
 async def command(visit: Visit) -> Response:

@@ -148,6 +148,12 @@ ENUMS: Final = SimpleNamespace(
 Page = Callable[[Visit], Awaitable[Response]]
 
 
+def in_path(name: str) -> str:
+    """Return a name of any characters as a part of a path: a slash of it has to outlive the server, which decodes paths
+    once."""
+    return quote(quote(name, ""), "")
+
+
 def environment() -> Environment:
     """The templates, with everything that is put into them escaped."""
     made = Environment(
@@ -159,6 +165,7 @@ def environment() -> Environment:
         kind=figures.kind,
         moment=figures.moment,
         quote=lambda text: quote(text, ""),
+        in_path=in_path,
         limit_text=limit_text,
         may_be_done=may_be_done,
         actions=ACTIONS,

@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from gateway.api.v1 import transaction_pb2
-from gateway.api.v1.charge_point_pb2 import ChargePoint, QuirkProfile, UpdateChargePointRequest
+from gateway.api.v1.charge_point_pb2 import (
+    ChargePoint,
+    CreateChargePointRequest,
+    QuirkProfile,
+    UpdateChargePointRequest,
+)
+from gateway.api.v1.command_pb2 import ClearCacheRequest
 from gateway.api.v1.energy_pb2 import PriceSchedule
 from gateway.api.v1.event_pb2 import Event, WatchEventsRequest, WatchStart
 from gateway.cli.demo.environment import free_ports
@@ -290,3 +296,35 @@ def test_stops_that_a_page_has_no_room_for_are_spoken_of() -> None:
             found = transaction_pb2.ListOrphansResponse(orphans=[orphan], next_page_token=token)
             fake.answers["ListOrphans"] = found
             assert ("and more:" in made().get("/sessions").words) is bool(token)
+
+
+@pytest.mark.parametrize("request_id", ["billing/2026/17", "a%2Fb", "ends in/live", "a b?c#d", "100%"])
+def test_a_command_is_found_by_any_request_id(stage: Stage, visitor: Visitor, request_id: str) -> None:
+    """It is its caller's to choose; the link on the page of its charge point leads to it."""
+    stage.wait_connected("HOME-4")
+    request = ClearCacheRequest(charge_point="HOME-4", request_id=request_id)
+    stage.gateway.commands.ClearCache(request, timeout=10)
+    listed = visitor.get("/charge-points/HOME-4").text
+    link = re.search(r'href="(/charge-points/HOME-4/commands/[^"]+)">ClearCache<', listed)
+    assert link is not None
+    page = visitor.get(link[1])
+    assert page.status == 200, page.words
+    assert "The charger answered: Accepted" in page.words
+    with visitor.stream(f"{link[1]}/live") as stream:
+        assert "Accepted" in stream.next("fragments")[0]["state"]
+
+
+def test_a_charge_point_of_any_identity_has_its_page(stage: Stage, visitor: Visitor) -> None:
+    """Its characters are text, in addresses and on pages."""
+    odd = "\u00dc&<b>'\"#?%41 x"
+    new = CreateChargePointRequest(charge_point=ChargePoint(identity=odd))
+    stage.gateway.charge_points.CreateChargePoint(new, timeout=10)
+    listed = visitor.get("/charge-points?connection=offline").text
+    link = re.search(r'href="(/charge-points/%C3%9C[^"]+)"', listed)
+    assert link is not None
+    for place in (link[1], f"{link[1]}/actions/start"):
+        page = visitor.get(place)
+        assert page.status == 200, page.words
+        assert "&lt;b&gt;" in page.text
+        assert "<b>'" not in page.text
+    assert visitor.submit(f"{link[1]}/actions/limit", value="9", unit="A", connector="1").status == 303
