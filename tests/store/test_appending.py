@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.codec import decode
-from gateway.domain.decision import IdTagFree, RequestIdUnused
+from gateway.domain.decision import IdTagFree, NotConnected, RequestIdUnused
 from gateway.domain.values import ConnectorAddress, Flag
 from gateway.errors import StoreUnavailable
 from gateway.store.commits import AllocatedNumbers, AllocateNumbers, Append, Appended, Fenced, GuardFailed, Missing
@@ -18,6 +18,7 @@ from tests.store.builders import (
     at,
     connect,
     create,
+    disconnected,
     event,
     meter,
     nth,
@@ -84,6 +85,15 @@ def test_the_operators_own_events_are_not_fenced(store):
     connect(store)
     append(store, queued(), epoch=None)
     assert store.events(*nth(store, 2), 10, ALL).events[0].epoch == 1
+
+
+def test_a_connection_that_ended_in_the_same_batch_is_none(store):
+    """For a write that may only be done while there is none."""
+    epoch = connect(store).epoch
+    while_away = Append("CP1", None, (event(queued()),), (NotConnected(),))
+    assert one(store, while_away) == GuardFailed(NotConnected())
+    ended = Append("CP1", epoch, (event(disconnected()),))
+    assert all(isinstance(each, Appended) for each in store.commit([ended, while_away]))
 
 
 def test_an_unknown_charge_point_is_missing(store):

@@ -123,6 +123,17 @@ def test_an_orphan_ends_one_transaction_once(ended):
     assert one(ended, AttributeOrphan("CP2", attributed(first, "tx_3"))) == Missing()
 
 
+def test_what_is_said_after_an_attribution_makes_it_due_again(ended):
+    """Though it was remembered as open until then."""
+    (orphan,) = append(ended, TransactionOrphaned(9, "unknown-number", {})).sequences
+    assert isinstance(one(ended, AttributeOrphan("CP1", attributed(orphan, "tx_2"))), Appended)
+    newest = ended.transaction("tx_2").settlement.newest
+    assert one(ended, Settle("CP1", "tx_2", newest, 0, None)) == Appended(())
+    assert due(ended) == ["tx_1"]
+    append(ended, meter(2), seconds=60)
+    assert due(ended) == ["tx_1", "tx_2"]
+
+
 def test_a_closing_register_is_taken_once(ended):
     """Of an open transaction, and of one that was closed without; a stop replaces it in the record's state alone."""
     for body in (
