@@ -9,7 +9,7 @@ import typer
 from gateway.api.v1.caller_pb2 import Caller, CreateCallerRequest, ListCallersRequest, RevokeCallerRequest
 from gateway.api.v1.caller_pb2 import Role as ApiRole
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment
-from gateway.cli.option_values import one_of, pair_of, spelled
+from gateway.cli.option_values import each_once, one_of, pair_of, spelled
 from gateway.cli.output import JsonOption, done, local, note, out, print_json, say, table
 from gateway.cli.serve import DEFAULT_CONFIG, ConfigOption
 
@@ -58,6 +58,7 @@ def add(
         typer.Option(
             "--label",
             parser=pair_of,
+            callback=each_once,
             metavar="KEY=VALUE",
             help="Its scope: charge points with this label; of several, those with all. With read and operate alone.",
         ),

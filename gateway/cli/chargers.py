@@ -32,7 +32,7 @@ from gateway.cli.connection import (
 from gateway.cli.key_options import KeyOption, KeyTextOption, ResetAnywayOption, ResetOption, read_keys
 from gateway.cli.list_options import FilterOption, LabelOption, OrderOption
 from gateway.cli.operation_course import NoWaitOption, carry
-from gateway.cli.option_values import one_of, pair_of, spelled
+from gateway.cli.option_values import each_once, one_of, pair_of, spelled
 from gateway.cli.output import (
     JsonOption,
     agreed,
@@ -102,7 +102,9 @@ ProfileOption = Annotated[
 
 LabelsOption = Annotated[
     list[Any] | None,
-    typer.Option("--label", parser=pair_of, metavar="KEY=VALUE", help="A label; may be given several times."),
+    typer.Option(
+        "--label", parser=pair_of, callback=each_once, metavar="KEY=VALUE", help="A label; may be given several times."
+    ),
 ]
 
 

@@ -42,7 +42,7 @@ from gateway.cli.exit_codes import ExitCode
 from gateway.cli.key_options import ResetAnywayOption, ResetOption
 from gateway.cli.maintenance import Location, Retries, RetryInterval, Signature, Signer, Time, update_of
 from gateway.cli.operation_course import stage_name
-from gateway.cli.option_values import one_of, pair_of, spelled
+from gateway.cli.option_values import each_once, one_of, pair_of, spelled
 from gateway.cli.output import Interrupted, JsonOption, facts, fail, local, note, out, print_json, say, table
 from gateway.cli.transactions import LimitOption
 from gateway.client import GatewayClient
@@ -54,7 +54,11 @@ Job = Annotated[str, typer.Argument(metavar="JOB", help="The job, by the gateway
 LabelsOption = Annotated[
     list[Any] | None,
     typer.Option(
-        "--label", parser=pair_of, metavar="KEY=VALUE", help="Chargers with this label; of several, those with all."
+        "--label",
+        parser=pair_of,
+        callback=each_once,
+        metavar="KEY=VALUE",
+        help="Chargers with this label; of several, those with all.",
     ),
 ]
 ChargersOption = Annotated[

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.option_values import pair_of
+from gateway.cli.option_values import each_once, pair_of
 
 FilterOption = Annotated[
     str,
@@ -22,6 +22,7 @@ LabelOption = Annotated[
     typer.Option(
         "--label",
         parser=pair_of,
+        callback=each_once,
         metavar="KEY=VALUE",
         help="Only those of chargers with this label; of several, those with all of them.",
     ),

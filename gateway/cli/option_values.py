@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import typer
 
@@ -72,3 +72,14 @@ def pair_of(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise typer.BadParameter(f"expected key=value, found {text!r}")
     return key, value
+
+
+def each_once(given: list[tuple[str, Any]] | None) -> list[tuple[str, Any]] | None:
+    """A callback for an option of keys and values that may be given several times. Raises BadParameter for a key that
+    is given twice: one of its values would be left out without a word."""
+    seen: set[str] = set()
+    for key, _ in given or ():
+        if key in seen:
+            raise typer.BadParameter(f"{key} is given twice")
+        seen.add(key)
+    return given

@@ -9,6 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.api.v1.charge_point_pb2 import ChargePoint, QuirkProfile, QuirkSource
+from gateway.cli.option_values import each_once
 
 FIELDS: Final = {each.name: each for each in QuirkProfile.DESCRIPTOR.fields}
 ON, OFF, DEFAULT = "on", "off", "default"
@@ -53,6 +54,7 @@ QuirksOption = Annotated[
     typer.Option(
         "--quirk",
         parser=parse_quirk,
+        callback=each_once,
         metavar="NAME=VALUE",
         help="A value of its quirk profile for it alone, e.g. settle_delay=5, pong_expected=off, "
         '"measurands=Energy.Active.Import.Register;Power.Active.Import"; default: as its make. May be given several '
