@@ -45,7 +45,9 @@ async def fleet(visit: Visit) -> Response:
 
 
 async def charge_points(visit: Visit) -> Response:
-    """The list alone, for a search while a person types."""
+    """The list alone, for a search while a person types; the page of the fleet with it, where no script asks."""
+    if not visit.in_a_page:
+        return await fleet(visit)
     return visit.page("fleet_list.html", **await _listed(visit))
 
 

@@ -129,4 +129,5 @@ async def certificates(visit: Visit) -> Response:
         order_by="certificate_expire_time",
     )
     found = await visit.call(visit.gateway.charge_points.ListChargePoints, request)
-    return visit.page("certificates.html", charge_points=found.charge_points, more=bool(found.next_page_token))
+    template = "certificates_list.html" if visit.in_a_page else "certificates.html"
+    return visit.page(template, charge_points=found.charge_points, more=bool(found.next_page_token))

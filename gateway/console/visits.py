@@ -37,6 +37,12 @@ from gateway.console.words import limit_text, may_be_done
 
 HERE: Final = Path(__file__).parent
 
+FRAGMENT: Final = "x-fragment"
+"""The header by which a page's script asks for a part of a page: without it an address answers with a whole one."""
+
+FILLING: Final = "filling"
+"""Its value where the page fills in a part by itself; any other is for what a person asks for."""
+
 MAX_FORM: Final = 64 * 1024
 """Bytes of a form: the longest has a certificate and a signature, of 6 kB."""
 
@@ -104,6 +110,11 @@ class Visit:
     def path(self, name: str) -> str:
         """A part of the path."""
         return str(self.request.path_params[name])
+
+    @property
+    def in_a_page(self) -> bool:
+        """True where a page's script asks, for a part of that page."""
+        return FRAGMENT in self.request.headers
 
     async def call(self, rpc: Any, request: Any) -> Any:
         """Read something as this person."""
@@ -202,16 +213,27 @@ def route(page: Page) -> Callable[[Request], Awaitable[Response]]:
                 return to_sign_in(request, refused=bool(signed.token))
             answered = failed(visit, error)
         renewed = signed if fresh else console.cookies.renewed(signed)
-        if renewed is not None:
+        if renewed is not None and not by_itself(request):
             set_cookie(console, answered, renewed)
         return answered
 
     return answer
 
 
+def is_stream(request: Request) -> bool:
+    """Return true for a stream of a page's live parts, which a browser takes up again and again."""
+    return request.headers.get("accept", "").startswith("text/event-stream")
+
+
+def by_itself(request: Request) -> bool:
+    """Return true for what an open page asks for without its person: that keeps no session from its end, else a page
+    that somebody forgot would never be signed out."""
+    return is_stream(request) or request.headers.get(FRAGMENT) == FILLING
+
+
 def to_sign_in(request: Request, refused: bool = False) -> Response:
     """Lead to the sign-in, and back to where a person wanted to go; a stream ends instead."""
-    if request.headers.get("accept", "").startswith("text/event-stream") or request.method != "GET":
+    if is_stream(request) or request.method != "GET":
         return PlainTextResponse("sign in first\n", HTTPStatus.UNAUTHORIZED)
     to = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     answered = RedirectResponse(f"/sign-in?to={quote(to, '')}{'&refused=1' if refused else ''}", HTTPStatus.SEE_OTHER)

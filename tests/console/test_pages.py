@@ -17,6 +17,7 @@ from gateway.api.v1.energy_pb2 import PriceSchedule
 from gateway.api.v1.event_pb2 import Event, WatchEventsRequest, WatchStart
 from gateway.cli.demo.environment import free_ports
 from gateway.console import fleet_pages
+from gateway.console.application import PAGES
 from gateway.console.settings import ConsoleSettings
 from tests.cli.fakes import FakeGateway, serving
 from tests.console.conftest import NAMES, Stage
@@ -69,7 +70,7 @@ def test_the_fleet_is_shown_in_numbers_and_as_a_list(visitor: Visitor) -> None:
 def test_the_list_is_searched(visitor: Visitor, charging: str, query: str, found: list[str]) -> None:
     """By the beginning of an identity, a label, a tag that was used there, a make; any text is a text."""
     del charging
-    page = visitor.get(f"/charge-points?q={query.replace(' ', '+').replace('=', '%3D')}")
+    page = visitor.get(f"/charge-points?q={query.replace(' ', '+').replace('=', '%3D')}", x_fragment="search")
     assert page.status == 200, page.words
     listed = [name for name in NAMES if f"/{name}" in page.text]
     # Other tests use the tag elsewhere.
@@ -77,8 +78,8 @@ def test_the_list_is_searched(visitor: Visitor, charging: str, query: str, found
 
 
 def test_the_list_is_narrowed_by_the_connection(visitor: Visitor) -> None:
-    assert "HOME-1" in visitor.get("/charge-points?connection=connected").text
-    assert "HOME-1" not in visitor.get("/charge-points?connection=offline").text
+    assert "HOME-1" in visitor.get("/charge-points?connection=connected", x_fragment="search").text
+    assert "HOME-1" not in visitor.get("/charge-points?connection=offline", x_fragment="search").text
 
 
 def test_the_numbers_of_the_fleet_come_again(visitor: Visitor) -> None:
@@ -235,18 +236,18 @@ def test_nothing_has_a_price_without_a_price_schedule(stage: Stage, charging: st
 def test_a_list_that_goes_on_says_where(stage: Stage, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows have their place in the whole list, also for those who hear it; what was skipped is a number or nothing."""
     monkeypatch.setattr(fleet_pages, "PAGE_SIZE", 2)
-    first = visitor.get("/charge-points?q=HOME")
+    first = visitor.get("/charge-points?q=HOME", x_fragment="search")
     assert "5 charge points." in first.words
     assert 'aria-rowcount="6"' in first.text
     assert 'aria-rowindex="2"' in first.text
     more = re.search(r'data-more href="([^"]+)"', first.text)
     assert more is not None
     place = more[1].replace("&amp;", "&")
-    second = visitor.get(f"/charge-points{place[1:]}")
+    second = visitor.get(f"/charge-points{place[1:]}", x_fragment="search")
     assert "From number 3 on." in second.words
     assert 'aria-rowcount="-1"' in second.text
     assert re.findall(r'aria-rowindex="(\d+)"><th scope', second.text) == ["4", "5", "6"]
-    odd = visitor.get(f"/charge-points{place[1:].replace('skipped=2', 'skipped=many')}")
+    odd = visitor.get(f"/charge-points{place[1:].replace('skipped=2', 'skipped=many')}", x_fragment="search")
     assert "From number 1 on." in odd.words
 
 
@@ -319,7 +320,7 @@ def test_a_charge_point_of_any_identity_has_its_page(stage: Stage, visitor: Visi
     odd = "\u00dc&<b>'\"#?%41 x"
     new = CreateChargePointRequest(charge_point=ChargePoint(identity=odd))
     stage.gateway.charge_points.CreateChargePoint(new, timeout=10)
-    listed = visitor.get("/charge-points?connection=offline").text
+    listed = visitor.get("/charge-points?connection=offline", x_fragment="search").text
     link = re.search(r'href="(/charge-points/%C3%9C[^"]+)"', listed)
     assert link is not None
     for place in (link[1], f"{link[1]}/actions/start"):
@@ -328,3 +329,29 @@ def test_a_charge_point_of_any_identity_has_its_page(stage: Stage, visitor: Visi
         assert "&lt;b&gt;" in page.text
         assert "<b>'" not in page.text
     assert visitor.submit(f"{link[1]}/actions/limit", value="9", unit="A", connector="1").status == 303
+
+
+PARTS = ("/charge-points?q=HOME", "/operations/certificates")
+"""Addresses that pages' scripts ask for a part of a page."""
+
+
+@pytest.mark.parametrize("place", PARTS)
+def test_a_part_of_a_page_is_a_whole_page_without_scripts(visitor: Visitor, place: str) -> None:
+    """With the same in it; a script gets the part alone."""
+    page, part = visitor.get(place), visitor.get(place, x_fragment="filling")
+    assert (page.status, part.status) == (200, 200)
+    assert "<html" not in part.text
+    assert part.words
+    assert part.words in page.words
+
+
+def test_every_page_is_a_whole_one(stage: Stage, visitor: Visitor) -> None:
+    """Of all addresses that a person can open; also where there is no such thing, which is said on a page."""
+    stage.wait_connected("HOME-1")
+    given = {"identity": "HOME-1", "action": "reset"}
+    for method, path, _ in PAGES:
+        if method == "GET" and not path.endswith("/live"):
+            page = visitor.get(re.sub(r"{(\w+)}", lambda name: given.get(name[1], "none"), path))
+            assert page.text.startswith("<!doctype html>"), path
+            assert page.text.rstrip().endswith("</html>"), path
+            assert "Pages" in re.findall(r'aria-label="(\w+)"', page.text), path

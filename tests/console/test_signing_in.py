@@ -1,5 +1,6 @@
 """Signing in, and refusals, the cookie, forms of other sites, and a person whose role only reads."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from gateway.domain.callers import Role
 from gateway.domain.events import TransactionStarted
 from gateway.domain.values import ConnectorAddress
 from tests.console.test_actions import COMMANDS, OPERATIONS, PLAIN, SIGNED
-from tests.console.visitor import Visitor, console
+from tests.console.visitor import SECONDS, Visitor, console
 from tests.control import test_jwt_callers as jwts
 from tests.control.fakes import control
 from tests.control.test_authentication import required
@@ -272,6 +273,56 @@ async def test_a_session_ends_when_it_is_idle_and_after_a_day_of_work(tmp_path: 
                 sign_in(visitor, tokens[Role.READ])
                 now[0] += 101
                 assert visitor.get("/").status == 303
+
+        await in_thread(act)
+
+
+STREAMS = [path for _, path, _ in PAGES if path.endswith("/live")]
+
+
+@pytest.mark.parametrize("path", [*STREAMS, "/operations/certificates"])
+async def test_a_page_that_is_left_open_does_not_keep_its_session(tmp_path: Path, path: str) -> None:
+    """Its streams are taken up again by the browser, and parts are filled in: that is no use by the person."""
+    now = [1000.0]
+    place = re.sub(r"{\w+}", "CP1", path)
+    async with required(tmp_path) as (gateway, tokens):
+        await gateway.charge_point("CP1")
+
+        def act() -> None:
+            with served(gateway, lambda: now[0], idle=100.0, absolute=250.0) as made:
+                visitor = made()
+                sign_in(visitor, tokens[Role.READ])
+                now[0] += 90
+                if path in STREAMS:
+                    with visitor.stream(place) as stream:
+                        assert stream.chunks.get(timeout=SECONDS).startswith("retry:")
+                else:
+                    assert visitor.get(place, x_fragment="filling").status == 200
+                now[0] += 11
+                assert visitor.get("/").status == 303
+
+        await in_thread(act)
+
+
+async def test_a_session_is_kept_by_what_its_person_does(tmp_path: Path) -> None:
+    """Opens a page, searches in it, sends a form."""
+    now = [1000.0]
+    async with required(tmp_path) as (gateway, tokens):
+        await gateway.charge_point("CP1")
+
+        def act() -> None:
+            with served(gateway, lambda: now[0], idle=100.0, absolute=1000.0) as made:
+                visitor = made()
+                sign_in(visitor, tokens[Role.READ])
+                now[0] += 90
+                page = visitor.get("/charge-points/CP1/actions/reset")
+                now[0] += 90
+                assert visitor.get("/charge-points?q=C", x_fragment="search").status == 200
+                now[0] += 90
+                form = {"form_token": page.form_token, "request_id": "r", "type": "soft"}
+                assert visitor.post("/charge-points/CP1/actions/reset", form).status == 403  # by the role alone
+                now[0] += 90
+                assert visitor.get("/").status == 200
 
         await in_thread(act)
 

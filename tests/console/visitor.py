@@ -134,11 +134,16 @@ class Visitor:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                found.extend((name.decode(), value.decode("latin-1")) for name, value in message["headers"])
+                found.extend(self._taken(message))
             else:
                 parts.extend(message.get("body", b""))
 
         await self._app(self._scope(method, place, headers), receive, send)
+        return Answer(status, dict(found), parts.decode())
+
+    def _taken(self, message: Any) -> list[tuple[str, str]]:
+        """The headers of a response; its cookies are kept, as browsers do also for streams."""
+        found = [(name.decode(), value.decode("latin-1")) for name, value in message["headers"]]
         for name, value in found:
             if name == "set-cookie":
                 key, _, rest = value.partition("=")
@@ -146,7 +151,7 @@ class Visitor:
                 self.cookies.pop(key, None)
                 if kept:
                     self.cookies[key] = kept
-        return Answer(status, dict(found), parts.decode())
+        return found
 
     @contextmanager
     def stream(self, place: str, **headers: str) -> Iterator[Stream]:
@@ -157,7 +162,9 @@ class Visitor:
             await asyncio.Event().wait()
 
         async def send(message: Any) -> None:
-            if message["type"] == "http.response.body":
+            if message["type"] == "http.response.start":
+                self._taken(message)
+            else:
                 chunks.put(message.get("body", b"").decode())
 
         scope = self._scope("GET", place, {"accept": "text/event-stream"} | headers)

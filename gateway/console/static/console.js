@@ -123,6 +123,9 @@
     if (focused >= 0) place.querySelectorAll("a, button, [tabindex]")[focused]?.focus({ preventScroll: true });
   }
 
+  // Without this header an address answers with a whole page. What a page fills in by itself is no use by its person.
+  const partFor = (why) => ({ headers: { "x-fragment": why } });
+
   // --- search while typing, and the next page below the one that is shown
   function search(form) {
     let waiting = 0;
@@ -130,7 +133,7 @@
     async function look() {
       const query = new URLSearchParams(new FormData(form));
       const mine = ++asked;
-      const answer = await fetch(`${form.dataset.search}?${query}`);
+      const answer = await fetch(`${form.dataset.search}?${query}`, partFor("search"));
       if (!answer.ok) { form.submit(); return; }
       const html = await answer.text();
       if (mine !== asked) return;
@@ -163,7 +166,7 @@
     if (more.busy) return null;
     more.busy = true;
     let answer;
-    try { answer = await fetch(form.dataset.search + more.search); } catch (away) { more.busy = false; return null; }
+    try { answer = await fetch(form.dataset.search + more.search, partFor("search")); } catch (away) { more.busy = false; return null; }
     if (!answer.ok) { location.href = more.href; return null; }
     const html = await answer.text();
     if (!more.isConnected) return null; // another search has come meanwhile
@@ -309,7 +312,7 @@
 
   // --- parts that take their time
   async function fill(place) {
-    const answer = await fetch(place.dataset.fetch);
+    const answer = await fetch(place.dataset.fetch, partFor("filling"));
     if (answer.ok) replace(place, await answer.text());
   }
 
