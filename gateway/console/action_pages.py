@@ -22,8 +22,14 @@ AT_ONCE_SECONDS: Final = 1.0
 MAX_UNDER_WAY: Final = 200
 """Commands that go on while their pages follow them."""
 
-UNDER_WAY: Final[set[asyncio.Task[Any]]] = set()
-"""Kept, for a task that nothing holds may be collected. The gateway has the outcome of each."""
+UNDER_WAY: Final[dict[asyncio.Task[Any], tuple[str, str]]] = {}
+"""Each with its charge point and request id. Kept, for a task that nothing holds may be collected. The gateway has the
+outcome of each."""
+
+
+def under_way(identity: str, request_id: str) -> asyncio.Task[grpc.aio.AioRpcError | None] | None:
+    """Return the task that sends a command of a form, while it goes on: the gateway may not know the command yet."""
+    return next((task for task, of in UNDER_WAY.items() if of == (identity, request_id)), None)
 
 
 async def form(visit: Visit) -> Response:
@@ -104,8 +110,8 @@ async def _send(visit: Visit, action: Action, request: Any) -> None:
     if len(UNDER_WAY) >= MAX_UNDER_WAY:
         await asyncio.wait(UNDER_WAY, return_when=asyncio.FIRST_COMPLETED)
     task = asyncio.create_task(_sent(visit, action, request))
-    UNDER_WAY.add(task)
-    task.add_done_callback(UNDER_WAY.discard)
+    UNDER_WAY[task] = (visit.path("identity"), request.request_id)
+    task.add_done_callback(UNDER_WAY.pop)
     done, _ = await asyncio.wait((task,), timeout=AT_ONCE_SECONDS)
     error = task.result() if done else None
     if error is not None and "command_id" not in problem_of(error).metadata:

@@ -8,7 +8,7 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import grpc.aio
@@ -79,7 +79,7 @@ async def _stream(messages: AsyncIterator[str], left: float) -> AsyncIterator[st
             await close()
 
 
-async def merged(watches: Mapping[str, AsyncIterator[Any]]) -> AsyncIterator[tuple[str, Any]]:
+async def merged(watches: Mapping[str, AsyncIterator[Any]]) -> AsyncGenerator[tuple[str, Any], None]:
     """Responses of several watches as they come, each with its watch's name. Ends with the first that ends or fails."""
     queue: asyncio.Queue[tuple[str, Any]] = asyncio.Queue(SIGNALS)
 

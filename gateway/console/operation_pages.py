@@ -2,22 +2,45 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote
 
+import grpc.aio
 from starlette.responses import Response
 
 from gateway.api.v1 import command_pb2, event_pb2, fleet_pb2, operation_pb2
+from gateway.client import problem_of
 from gateway.console import live
+from gateway.console.action_pages import under_way
 from gateway.console.progress import progress_of
 from gateway.console.visits import Visit
-from gateway.console.words import command_text, operation_text
+from gateway.console.words import command_text, may_be_done, operation_text
 
 ITEMS: Final = 200
 """Charge points of a job on one page."""
 
 PROGRESS: Final = ("operation.accepted", "operation.advanced", "operation.ended")
 """Events by which charge points of a job come further."""
+
+
+COURSE: Final = ("command.queued", "command.sent", "command.answered", "command.not_sent", "command.outcome_unknown")
+"""Events by which a command comes further."""
+
+NOT_YET: Final = (
+    "The gateway has not recorded it yet: it is not known yet whether it is sent. This page shows it as soon as it is "
+    "known; without scripts, load the page anew."
+)
+
+NO_COMMAND: Final = (
+    "There is no such command at the gateway. If its form was sent a moment ago, it is not known whether it was "
+    "done; this page shows it if it comes."
+)
+
+IN_DOUBT: Final = "It is not known whether it was done:"
+
+REFUSED: Final = "The gateway refused it, and nothing was done:"
 
 
 async def job(visit: Visit) -> Response:
@@ -100,32 +123,85 @@ def _command_request(visit: Visit) -> command_pb2.GetCommandRequest:
 
 
 async def command(visit: Visit) -> Response:
-    """A command and what became of it."""
-    found = (await visit.call(visit.gateway.commands.GetCommand, _command_request(visit))).command
+    """A command and what became of it; a page that waits for it where the gateway does not know it yet."""
+    sending = under_way(*_form_of(visit))
+    try:
+        found = (await visit.call(visit.gateway.commands.GetCommand, _command_request(visit))).command
+    except grpc.aio.AioRpcError as error:
+        if not _is_unknown(error):
+            raise
+        return _awaited(visit, sending is not None)
     return visit.page("command.html", command=found, text=command_text(found))
+
+
+def _form_of(visit: Visit) -> tuple[str, str]:
+    """The charge point and the request id of a command's page."""
+    return visit.path("identity"), unquote(visit.path("request_id"))
+
+
+def _is_unknown(error: grpc.aio.AioRpcError) -> bool:
+    """Return true where the gateway has no such command, and the charge point may be known."""
+    return problem_of(error).reason == "UNKNOWN_COMMAND"
+
+
+def _awaited(visit: Visit, sending: bool) -> Response:
+    """The page of a command that the gateway does not know: not yet, while it is being sent from here."""
+    identity, request_id = _form_of(visit)
+    status = HTTPStatus.ACCEPTED if sending else HTTPStatus.NOT_FOUND
+    return visit.page(
+        "command_awaited.html",
+        status,
+        identity=identity,
+        request_id=request_id,
+        text=NOT_YET if sending else NO_COMMAND,
+        again=not sending,
+    )
 
 
 async def command_live(visit: Visit) -> Response:
     """The command again whenever it has got further, until it has its outcome."""
-    identity = visit.path("identity")
     watched = event_pb2.WatchEventsRequest(
-        charge_points=[identity],
-        types=["command.sent", "command.answered", "command.not_sent", "command.outcome_unknown"],
-        start_at=event_pb2.WATCH_START_NOW,
+        charge_points=[visit.path("identity")], types=COURSE, start_at=event_pb2.WATCH_START_NOW
     )
+    sending = under_way(*_form_of(visit))
 
     async def messages() -> AsyncIterator[str]:
         # The first response comes at once: what came before the watch began is read after it.
-        stream: Any = visit.person.watch(visit.gateway.events.WatchEvents, watched)
-        try:
-            async for _ in stream:
-                found = (await visit.call(visit.gateway.commands.GetCommand, _command_request(visit))).command
+        watches: dict[str, AsyncIterator[Any]] = {
+            "events": visit.person.watch(visit.gateway.events.WatchEvents, watched)
+        }
+        if sending is not None:
+            watches["sending"] = _end_of(sending)
+        async with aclosing(live.merged(watches)) as merged:
+            async for name, each in merged:
+                try:
+                    found = (await visit.call(visit.gateway.commands.GetCommand, _command_request(visit))).command
+                except grpc.aio.AioRpcError as error:
+                    if not _is_unknown(error):
+                        raise
+                    if name != "sending":
+                        continue
+                    problem = problem_of(each)
+                    in_doubt = may_be_done(problem)
+                    text = f"{IN_DOUBT if in_doubt else REFUSED} {problem.message}"
+                    html = visit.fragment("command_awaited_state.html", text=text, again=in_doubt)
+                    yield live.message("fragments", {"state": html})
+                    if in_doubt:
+                        continue  # it may be recorded all the same
+                    break
                 html = visit.fragment("command_state.html", command=found, text=command_text(found))
                 yield live.message("fragments", {"state": html})
                 if found.HasField("finish_time"):
                     break
-        finally:
-            stream.cancel()
         yield live.message("end", {})
 
     return live.response(messages(), visit.console.cookies.left(visit.signed))
+
+
+async def _end_of(sending: asyncio.Task[grpc.aio.AioRpcError | None]) -> AsyncIterator[grpc.aio.AioRpcError]:
+    """The error in which a command that is being sent ends, if it does; goes on for ever. A page that is closed ends
+    nothing of it."""
+    error = await asyncio.shield(sending)
+    if error is not None:
+        yield error
+    await asyncio.Event().wait()

@@ -226,8 +226,8 @@ def is_stream(request: Request) -> bool:
 
 
 def by_itself(request: Request) -> bool:
-    """Return true for what an open page asks for without its person: that keeps no session from its end, else a page
-    that somebody forgot would never be signed out."""
+    """Return true for what an open page asks for without its person: that keeps no session from its end, else a
+    forgotten page would never be signed out."""
     return is_stream(request) or request.headers.get(FRAGMENT) == FILLING
 
 

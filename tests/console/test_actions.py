@@ -221,8 +221,8 @@ def test_commands_wait_where_as_many_go_on_as_may(visitor: Visitor, monkeypatch:
             waited.append("over")
 
         task = asyncio.create_task(goes_on())
-        action_pages.UNDER_WAY.add(task)
-        task.add_done_callback(action_pages.UNDER_WAY.discard)
+        action_pages.UNDER_WAY[task] = ("HOME-1", "another")
+        task.add_done_callback(action_pages.UNDER_WAY.pop)
 
     visitor.run(occupy())
     answer = visitor.submit("/charge-points/HOME-1/actions/trigger", message="TRIGGERED_MESSAGE_HEARTBEAT")
