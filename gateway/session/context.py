@@ -20,7 +20,7 @@ from gateway.domain.values import Clock
 from gateway.errors import CommitUnknown, GatewayError, StoreUnavailable
 from gateway.ocpp.protocol import ProtocolVersion
 from gateway.session.limits import SessionLimits
-from gateway.session.ports import NO_FRAMES, CommandTraces, Frames, Journal, Observer
+from gateway.session.ports import CommandTraces, Frames, Journal, Observer
 from gateway.store.commits import Append, Appended, Fenced, GuardFailed, Write, WriteResult
 from gateway.store.reads import Reads
 from gateway.transport.api import ConnectionClosed, Initiator, Transport
@@ -81,7 +81,7 @@ class SessionContext:
         clock: Clock,
         limits: SessionLimits,
         observer: Observer,
-        frames: Frames = NO_FRAMES,
+        frames: Frames,
         quirks: QuirkBook,
         traces: CommandTraces | None = None,
         clock_is_even: Callable[[], bool] = lambda: True,

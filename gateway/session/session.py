@@ -35,7 +35,7 @@ from gateway.session.keepalive import Keepalive, TimerQueue
 from gateway.session.limits import SessionLimits, quirk_defaults
 from gateway.session.lookups import Lookups
 from gateway.session.operations import Operations
-from gateway.session.ports import NO_FRAMES, CommandTraces, Frames, Journal, Observer
+from gateway.session.ports import CommandTraces, Frames, Journal, Observer
 from gateway.session.reader import FrameReader
 from gateway.session.readiness import Readiness
 from gateway.session.requests import RequestHandler
@@ -72,7 +72,7 @@ class Session:
         observer: Observer,
         timers: TimerQueue,
         teardown_turns: TeardownTurns,
-        frames: Frames = NO_FRAMES,
+        frames: Frames,
         read_turns: ReadTurns | None = None,
         fault_log: FaultLog | None = None,
         boot_configuration: tuple[DesiredKey, ...] = (),

@@ -11,7 +11,7 @@ from gateway.domain.events import ChargePointConnected, ConfigurationReported, N
 from gateway.domain.quirks import QuirkBook
 from gateway.session.context import SessionContext, SessionOver
 from gateway.session.limits import SessionLimits
-from gateway.session.ports import NoObserver
+from gateway.session.ports import NO_FRAMES, NoObserver
 from gateway.store.commits import Opened, OpenSession, RecordLastHeard
 from tests.support.harness import Harness, virtual_clock
 from tests.support.wire import FakeTransport
@@ -48,6 +48,7 @@ def core_of(harness: Harness, journal: Any) -> SessionContext:
         limits=SessionLimits(),
         quirks=QuirkBook(),
         observer=NoObserver(),
+        frames=NO_FRAMES,
     )
 
 

@@ -22,7 +22,7 @@ from gateway.domain.values import ConnectorAddress, Registration
 from gateway.session.closing_pace import AT_ONCE
 from gateway.session.keepalive import TimerQueue
 from gateway.session.limits import SessionLimits
-from gateway.session.ports import NoObserver
+from gateway.session.ports import NO_FRAMES, NoObserver
 from gateway.session.session import Session
 from gateway.session.turns import TeardownTurns
 from gateway.store.commits import Opened, OpenSession
@@ -47,6 +47,7 @@ def open_session(harness: Harness, identity: str = "CP1") -> Session:
         observer=NoObserver(),
         timers=TimerQueue(),
         teardown_turns=TeardownTurns(),
+        frames=NO_FRAMES,
     )
 
 
