@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import struct
+from contextlib import suppress
 from typing import Any
 
 import trio
@@ -34,6 +35,7 @@ class Link:
     data: bytes = b""
     messages: list[Any] = field(factory=list)
     """What came that ``answer`` was not waiting for."""
+    _sending: trio.Lock = field(factory=trio.Lock, init=False)
 
     @classmethod
     async def secure(cls, gateway: Gateway, *, receive_buffer: int = 0) -> Link:
@@ -68,7 +70,14 @@ class Link:
         return link
 
     async def send(self, data: bytes) -> None:
-        await self.stream.send_all(data)
+        """All of it, behind what another task sends."""
+        async with self._sending:
+            await self.stream.send_all(data)
+
+    async def reply(self, data: bytes) -> None:
+        """Send what the gateway waits for; where it has closed, reading says so."""
+        with suppress(trio.BrokenResourceError):
+            await self.send(data)
 
     async def say(self, text: str | bytes) -> None:
         """One text message."""
@@ -104,7 +113,7 @@ class Link:
             if opcode == TEXT:
                 return json.loads(payload)
             if opcode == PING:
-                await self.send(frame(PONG, payload))
+                await self.reply(frame(PONG, payload))
             elif opcode == CLOSE:
                 raise Ended(struct.unpack("!H", payload[:2])[0] if payload else None)
 
@@ -114,7 +123,7 @@ class Link:
             while True:
                 message = await self.message()
                 if message[0] == 2:
-                    await self.say(json.dumps([4, message[1], "NotSupported", "", {}]))
+                    await self.reply(frame(TEXT, json.dumps([4, message[1], "NotSupported", "", {}]).encode()))
                 elif message[1] == message_id:
                     return message
                 else:
