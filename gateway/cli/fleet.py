@@ -1,5 +1,6 @@
 """`gateway fleet`: one operation for each of many chargers, at a pace that is kept."""
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -135,8 +136,8 @@ def renew_certificates(
         selection = ChargePointSelection(charge_points=charger or (), labels=dict(label or ()), every=every)
         if expiring_within is not None:
             due = _expiring(gateway, dict(label or ()), expiring_within)
-            made = _made_before(gateway, request) if request is not None and not due else None
-            if made is not None:  # sent again: those that were due have been renewed since
+            made = None if request is None else _made_before(gateway, request, due)
+            if made is not None:  # sent again: some of those that were due have been renewed since
                 _go_on(gateway, made, not no_wait, json)
                 return
             if not due:
@@ -197,10 +198,16 @@ def _go_on(gateway: GatewayClient, job: FleetJob, wait: bool, json: bool) -> Non
         note(f"gateway fleet watch {job.fleet_job_id} follows it")
 
 
-def _made_before(gateway: GatewayClient, request: str) -> FleetJob | None:
-    """The job that a request of this id has made."""
+def _made_before(gateway: GatewayClient, request: str, due: Collection[str]) -> FleetJob | None:
+    """The renewal that a request of this id has made, if all chargers that are due are in it."""
     found = gateway.fleet.ListFleetJobs(ListFleetJobsRequest(), timeout=READ_SECONDS).fleet_jobs
-    return next((each for each in found if each.request_id == request), None)
+    kind = OperationKind.OPERATION_KIND_RENEW_CERTIFICATE
+    made = next((each for each in found if (each.request_id, each.kind) == (request, kind)), None)
+    if made is None or not due:
+        return made
+    asked = ListFleetJobItemsRequest(fleet_job_id=made.fleet_job_id)
+    items = pages(gateway.fleet.ListFleetJobItems, asked, lambda page: page.items)
+    return made if set(due) <= {each.charge_point for each in items} else None
 
 
 def _expiring(gateway: GatewayClient, labels: dict[str, str], days: int) -> list[str]:

@@ -1,9 +1,11 @@
 """Fleet jobs, as callers deal with them (Trio's side): made, shown, watched and cancelled."""
 
+import hashlib
 from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
 from typing import Final
 
+import orjson
 import trio
 from attrs import frozen
 
@@ -56,6 +58,21 @@ class NewFleetJob:
     firmware: FirmwareUpdate | None = None
 
 
+def asked(new: NewFleetJob) -> str:
+    """Return the digest of the selection as it is asked for, and of the time limit: a job keeps only what came of them.
+    An order, or an identity that is named twice, is of no weight."""
+    named = None if new.charge_points is None else sorted(set(new.charge_points))
+    limit = new.limit // timedelta(microseconds=1)
+    content = orjson.dumps([named, sorted(new.labels.items()), new.every, limit])
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _made_by(new: NewFleetJob, found: FleetJob) -> bool:
+    """Return true if a request asks for the very job; of one that has no digest its selection is not known."""
+    same = (found.kind, found.pace, found.reset, found.insist, found.firmware)
+    return same == (new.kind, new.pace, new.reset, new.insist, new.firmware) and found.asked in ("", asked(new))
+
+
 def unchecked(command: Command) -> tuple[FieldViolation, ...]:
     """A check by which nothing is wrong."""
     return ()
@@ -102,6 +119,7 @@ class FleetCalls:
             new.reset,
             new.insist,
             new.firmware,
+            asked=asked(new),
         )
         answer = await self._journal.commit(CreateFleetJob(job, tuple(selected)))
         if isinstance(answer, Exists):
@@ -116,8 +134,7 @@ class FleetCalls:
     async def _earlier(self, new: NewFleetJob) -> FleetJob | None:
         """The job that this request made before. Raises Failure where another one has its id."""
         found = await self._reads.run(_by_request, new.request_id)
-        same = (new.kind, new.pace, new.reset, new.insist, new.firmware)
-        if found is not None and (found.kind, found.pace, found.reset, found.insist, found.firmware) != same:
+        if found is not None and not _made_by(new, found):
             message = f"request_id {new.request_id} was used for another fleet job"
             violation = FieldViolation("request_id", message)
             metadata = {"request_id": new.request_id, "fleet_job": found.job_id}

@@ -105,6 +105,8 @@ class FleetJob:
     end: FleetEnd | None = None
     ended_at: datetime | None = None
     counts: Mapping[str, int] = field(factory=dict)
+    asked: str = ""
+    """Digest of what was asked for and is kept nowhere else; empty: the job was made by a gateway of before."""
 
     @property
     def operation(self) -> OperationRequest:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.api.v1 import fleet_pb2 as pb
 from gateway.api.v1.charge_point_pb2 import ChargePoint, ListChargePointsResponse
-from gateway.api.v1.operation_pb2 import OPERATION_STAGE_DOWNLOADING
+from gateway.api.v1.operation_pb2 import OPERATION_KIND_RENEW_CERTIFICATE, OPERATION_STAGE_DOWNLOADING
 from gateway.cli.exit_codes import ExitCode
 from tests.cli.fakes import Failure, at
 
@@ -117,16 +117,31 @@ def test_certificates_that_end_soon_are_renewed(fake, run):
 
 
 def test_a_renewal_that_is_given_again_is_the_job_that_it_made(fake, run):
-    """Also where all certificates that were due have been renewed since; another request makes none then."""
+    """Also where certificates that were due have been renewed since; another request makes none where none is due. With
+    a charger that is not in the job, or under the id of another kind of job, it is asked for, and so refused."""
     fake.answers["ListChargePoints"] = ListChargePointsResponse()
     follows(fake, job("DONE", DONE=2))
     made = job("DONE", DONE=2)
-    made.request_id = "nightly"
-    fake.answers["ListFleetJobs"] = pb.ListFleetJobsResponse(fleet_jobs=[job(), made])
+    made.request_id, made.kind = "nightly", OPERATION_KIND_RENEW_CERTIFICATE
+    rotation = job("DONE", DONE=2)
+    rotation.request_id = "rotation"
+    fake.answers["ListFleetJobs"] = pb.ListFleetJobsResponse(fleet_jobs=[job(), rotation, made])
     given = ("fleet", "renew-certificates", "--expiring-within", 30, "--request-id")
     assert run(*given, "nightly").stdout == "fleet_1: done: 2 done\n"
-    assert "no charger's certificate ends within 30 days" in run(*given, "another").stderr
+    for other in ("another", "rotation"):
+        assert "no charger's certificate ends within 30 days" in run(*given, other).stderr
+    items = [pb.FleetJobItem(charge_point=each) for each in ("A", "B")]
+    fake.answers["ListFleetJobItems"] = pb.ListFleetJobItemsResponse(items=items)
+    fake.answers["ListChargePoints"] = ListChargePointsResponse(charge_points=[ChargePoint(identity="B")])
+    assert run(*given, "nightly").stdout == "fleet_1: done: 2 done\n"
     assert fake.asked("RenewCertificates") == []
+    fake.answers["RenewCertificates"] = Failure(grpc.StatusCode.INVALID_ARGUMENT, "reused", "REQUEST_ID_REUSED")
+    assert run(*given, "rotation").exit_code == ExitCode.USAGE
+    due = [ChargePoint(identity=each) for each in ("B", "C")]
+    fake.answers["ListChargePoints"] = ListChargePointsResponse(charge_points=due)
+    assert run(*given, "nightly").exit_code == ExitCode.USAGE
+    asked = [list(each.selection.charge_points) for each in fake.asked("RenewCertificates")]
+    assert asked == [["B"], ["B", "C"]]
 
 
 def test_plain_firmware_is_rolled_out_and_half_a_signature_is_none(fake, run):

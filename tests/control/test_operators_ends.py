@@ -74,14 +74,15 @@ async def test_a_stop_that_belonged_to_none_ends_the_transaction_it_is_tied_to(g
 
 
 async def test_an_attribution_that_is_repeated_changes_nothing(gateway, failing):
-    """The same request id answers with the transaction; with other contents it is refused."""
+    """The same request id answers with the transaction, whatever the reason; of another stop it is refused."""
     epoch = await gateway.charge_point()
     await charged(gateway, epoch)
     await charged(gateway, epoch, 2)
     first, second = await orphaned(gateway, epoch), await orphaned(gateway, epoch)
     stub = gateway.client.transactions.AttributeOrphan
     once = await gateway.call(stub, request(first))
-    assert await gateway.call(stub, request(first)) == once
+    for same in (request(first), request(first, reason="said otherwise"), request(first, insist=True)):
+        assert await gateway.call(stub, same) == once
     assert len(gateway.store.events(0, 100, EventFilter(types=frozenset({"transaction.attributed"}))).events) == 1
     problem = await failing(stub, request(second, "tx_2"))
     assert (problem.code, problem.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED")

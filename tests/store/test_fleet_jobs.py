@@ -56,6 +56,17 @@ def test_a_job_is_there_with_its_items_once(store):
     assert store.fleet_items("job_a", "", "", 10) == [FleetItem("CP1"), FleetItem("CP2")]
 
 
+def test_a_job_keeps_the_digest_of_what_was_asked_for(store):
+    """Of one that a gateway of before made there is none."""
+    one(store, CreateFleetJob(evolve(job("a"), asked="d1" * 16), ("CP1",)))
+    begin(store, "before", "CP1")
+    kept = {each.job_id: each.asked for each in store.fleet_jobs(False)}
+    assert kept == {"job_a": "d1" * 16, "job_before": ""}
+    for found in (store.fleet_job("job_a"), store.fleet_job_by_request("request_a")):
+        assert found is not None
+        assert found.asked == "d1" * 16
+
+
 def test_a_job_keeps_the_firmware_that_it_installs(store):
     """Each field, so that what a charger is sent next week is what was asked for."""
     firmware = SignedUpdateFirmware(7, "https://f.example/1.bin", T0, "PEM", "c2ln", at(60), 3, 30)

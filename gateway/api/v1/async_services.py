@@ -559,11 +559,13 @@ class EnergyService:
 class FleetService:
     """The fleet in numbers, and one operation for each of many charge points, at a pace that is kept. A fleet job
     is a durable resource, identified by the caller's request_id: repeated, it begins nothing and returns the job as
-    it is. The charge points are selected when it is made. Each gets one operation (OperationService), whose
-    request_id is the job's id; it is begun when the charge point is connected, at most so many in a minute and so
-    many at once, and never twice, whatever becomes of the gateway in between. An operation that waits for its
-    charger's return or boot, or for a signing service, holds no place. A job ends when all of its operations have
-    ended. The newest 100 jobs are kept."""
+    it is. With any other field than the job's request had it is refused with reason REQUEST_ID_REUSED
+    (INVALID_ARGUMENT), fleet_job in the metadata: also with another selection, whichever charge points were in it;
+    in what order they are named does not matter. The charge points are selected when it is made. Each gets one
+    operation (OperationService), whose request_id is the job's id; it is begun when the charge point is connected,
+    at most so many in a minute and so many at once, and never twice, whatever becomes of the gateway in between. An
+    operation that waits for its charger's return or boot, or for a signing service, holds no place. A job ends when
+    all of its operations have ended. The newest 100 jobs are kept."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport

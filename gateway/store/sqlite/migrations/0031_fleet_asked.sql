@@ -1,0 +1,2 @@
+-- Of jobs: a digest of the selection and the time limit that were asked for. Empty: the job is of before.
+ALTER TABLE fleet_job ADD COLUMN asked TEXT NOT NULL DEFAULT '';
