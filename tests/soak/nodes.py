@@ -52,6 +52,9 @@ GROWN = 1.05
 SLACK = 48 * MEGABYTE
 """By which the memory of a short run may have grown: the ring of events, and what reading a page takes."""
 
+TRACEBACK_LINES, MAX_SHOWN = 60, 8_000
+"""Of one exception in a node's log: what a reader needs to find its cause, once the logs are gone."""
+
 FINISH_SECONDS = 300.0
 """For chargers to finish what they are at, and for the check."""
 
@@ -251,9 +254,13 @@ async def _churned(site: Site, failures: Failures, seconds: float) -> str:
 
 
 def bugs(node: Gateway) -> list[str]:
-    """Lines of a node's log that no failure of what it rests on explains: an exception that nothing expected."""
+    """Parts of a node's log that no failure of what it rests on explains: exceptions that nothing expected. A traceback
+    that is no line of the log comes with what follows it."""
+    lines = node.tail(10**6).splitlines()
     return [
-        line[:500] for line in node.tail(10**6).splitlines() if '"exception"' in line or line.startswith("Traceback")
+        "\n".join(lines[at : at + TRACEBACK_LINES])[:MAX_SHOWN] if line.startswith("Traceback") else line[:MAX_SHOWN]
+        for at, line in enumerate(lines)
+        if '"exception"' in line or line.startswith("Traceback")
     ]
 
 

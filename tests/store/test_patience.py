@@ -6,6 +6,7 @@ import pytest
 
 from gateway.errors import CommitUnknown, StoreError, StoreInUse, StoreUnavailable
 from gateway.store.api import READS_AT_ONCE
+from gateway.store.postgres import notices
 from gateway.store.postgres.connection import Broken, ServerError, each_host
 from gateway.store.postgres.hosts import Hosts
 from gateway.store.postgres.patience import LONGEST_PAUSE
@@ -160,6 +161,61 @@ def test_a_connection_that_can_not_undo_is_given_up(server, writer, monkeypatch,
             writer.write((), refusing(KeyError("a bug")))
     assert counted(writer) == (1, 2_000)
     assert server.connections == connections + 1
+
+
+FENCED = ServerError("GW001", "the slot is another writer's")
+MISSING = ServerError("23514", 'no partition of relation "event" found for row')
+
+
+def failing(error: Exception) -> Any:
+    """A function that raises this."""
+
+    def fails(*_: object) -> None:
+        raise error
+
+    return fails
+
+
+@pytest.mark.parametrize("refusal", [FENCED, MISSING, ServerError("40P01", "deadlock detected")])
+@pytest.mark.parametrize("error", [Broken("it went away"), ServerError("57014", "canceling statement")])
+def test_a_connection_that_breaks_over_a_refusal_has_the_batch_done_by_the_next(
+    server, writer, monkeypatch, refusal, error
+):
+    """A notice at a failover: what the server refused can't be undone, so nothing more is asked by that connection."""
+    connections = server.connections
+    rolled_back = FakeConnection.roll_back
+
+    def breaks_once(cx: FakeConnection) -> None:
+        monkeypatch.setattr(FakeConnection, "roll_back", rolled_back)
+        raise error
+
+    monkeypatch.setattr(FakeConnection, "roll_back", breaks_once)
+    assert writer.write((), refusing(refusal)) == (2, 2_000)
+    assert (server.connections, server.open) == (connections + 1, 1)
+
+
+@pytest.mark.parametrize(("refusal", "remedy"), [(FENCED, "find"), (MISSING, "maintain")])
+def test_a_connection_that_breaks_over_the_remedy_has_the_batch_done_by_the_next(
+    server, writer, monkeypatch, refusal, remedy
+):
+    """The server goes while it is asked for the notices, or for a partition."""
+    connections = server.connections
+    monkeypatch.setattr(
+        writer._partitions if remedy == "maintain" else notices, remedy, failing(Broken("it went away"))
+    )
+    assert writer.write((), refusing(refusal)) == (2, 2_000)
+    assert (server.connections, server.open) == (connections + 1, 1)
+
+
+@pytest.mark.parametrize(("refusal", "remedy"), [(FENCED, "find"), (MISSING, "maintain")])
+def test_a_remedy_that_the_server_refuses_makes_the_store_unavailable(server, writer, monkeypatch, refusal, remedy):
+    """It is no caller's bug, and the next batch is written."""
+    refused = ServerError("53100", "the disk is full")
+    with monkeypatch.context() as patched:
+        patched.setattr(writer._partitions if remedy == "maintain" else notices, remedy, failing(refused))
+        with pytest.raises(StoreUnavailable, match="the disk is full"):
+            writer.write((), refusing(refusal))
+    assert counted(writer)[0] == server.commits == 1
 
 
 @pytest.mark.parametrize("error", [Broken("it went away"), ServerError("53100", "the disk is full")])

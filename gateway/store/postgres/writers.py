@@ -185,15 +185,25 @@ class WriterConnection:
         raise AssertionError("the last try answers or raises")
 
     def _mended(self, writer: Writer, error: ServerError) -> bool:
-        """Return true if a batch that the server refused can be done now."""
-        if error.state == FENCED:
-            return self._noticed(writer)
+        """Return true if a batch that the server refused can be done now. Raises ``StoreError``."""
         if error.state == DEADLOCK:
             return True
-        if error.state == NO_PARTITION[0] and NO_PARTITION[1] in str(error):
+        lacks_partition = error.state == NO_PARTITION[0] and NO_PARTITION[1] in str(error)
+        if error.state != FENCED and not lacks_partition:
+            return False
+        if self._writer is not writer:
+            return True  # it broke while the batch was undone: the next connection finds what stands in the way
+        try:
+            if not lacks_partition:
+                return self._noticed(writer)
             self._partitions.maintain(writer.cx, self._clock())
-            return True
-        return False
+        except Broken as broken:
+            log.warning("store connection broke", place=self.place, error=str(broken))
+            self.close()
+        except ServerError as refused:
+            self._undo(writer)
+            raise mapped(refused, self.place) from refused
+        return True
 
     def _noticed(self, writer: Writer) -> bool:
         """The fence failed: take note of what others have changed. False: the slot is another's, for good."""
