@@ -21,7 +21,7 @@ from gateway.store.sqlite.migrate import scripts
 from gateway.store.sqlite.store import SqliteStore
 
 SCHEMAS = Path(__file__).parent / "schemas"
-NOW = datetime(2026, 11, 28, tzinfo=UTC)
+NOW = datetime(2027, 6, 1, tzinfo=UTC)
 
 
 def counts(path: Path) -> dict[str, int]:
