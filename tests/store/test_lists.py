@@ -227,6 +227,7 @@ def numbers(store, query=lists.ALL, size=2):
         (where(Comparison("stale", EQUAL, True)), []),
         (where(Comparison("labels", EQUAL, "north", "site")), [5, 3, 1]),
         (Query(labels=(("site", "south"),)), [6, 4, 2]),
+        (where(Comparison("labels", Operator.HAS, "", "site")), [6, 5, 4, 3, 2, 1]),
         (Query(Comparison("state", EQUAL, "OPEN"), (("site", "south"),), Order("start_time")), [4, 6]),
     ],
 )
@@ -271,6 +272,7 @@ def test_commands_are_found(store):
     assert found(Comparison("charge_point", EQUAL, "CP1")) == ["cmd_3", "cmd_1"]
     assert found(Comparison("finish_time", LESS, at(100))) == ["cmd_1"]
     assert found(labels=(("site", "north"),)) == ["cmd_3", "cmd_1"]
+    assert found(Comparison("labels", Operator.HAS, "", "site")) == ["cmd_3", "cmd_1"]
 
 
 def test_operations_are_found(store):
@@ -300,6 +302,8 @@ def test_operations_are_found(store):
     assert found(Comparison("caller", EQUAL, "")) == []
     assert found(Comparison("charge_point", EQUAL, "CP1")) == ["op_3", "op_1"]
     assert found(labels=(("site", "north"),)) == ["op_3", "op_1"]
+    assert found(Comparison("labels", Operator.HAS, "", "site")) == ["op_3", "op_1"]
+    assert found(Comparison("labels", Operator.HAS, "", "other")) == []
 
 
 def test_orphans_are_found(store):
@@ -329,6 +333,8 @@ def test_orphans_are_found(store):
     assert found(Comparison("report_time", FROM, at(0))) == []
     assert found(Comparison("charge_point", EQUAL, "CP2")) == [2, 4]
     assert found(labels=(("site", "north"),)) == [1, 3]
+    assert found(Comparison("labels", Operator.HAS, "", "site")) == [1, 3]
+    assert found(Not(Comparison("labels", Operator.HAS, "", "site"))) == [2, 4]
 
 
 def test_tags_are_found(store):

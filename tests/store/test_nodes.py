@@ -184,6 +184,18 @@ def test_an_operator_s_change_of_a_charge_point_without_a_session_leaves_no_noti
     assert one(second, AskToDisconnect("CP1")) == Missing()
 
 
+def test_a_node_reads_what_it_owns_by_pages(nodes, two):
+    """By their identities, and nothing of another's."""
+    first, second = two
+    connect(first, "CP2")
+    connect(second, "CP3")
+    assert [each.identity for each in first.owned("", 10)] == ["CP1", "CP2"]
+    assert [each.identity for each in first.owned("CP1", 1)] == ["CP2"]
+    assert [each.identity for each in second.owned("", 10)] == ["CP3"]
+    one(second, DeleteChargePoint("CP1", T0))
+    assert [each.identity for each in first.owned("", 10)] == ["CP2"]
+
+
 def test_a_deleted_charge_point_has_no_owner(nodes, two):
     first, second = two
     one(second, DeleteChargePoint("CP1", T0))
