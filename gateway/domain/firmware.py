@@ -9,18 +9,16 @@ from typing import TypeAlias
 
 from attrs import evolve
 
-from gateway.domain.commands import Command, UpdateFirmware
+from gateway.domain.commands import UpdateFirmware
 from gateway.domain.security_commands import SignedUpdateFirmware
 from gateway.domain.values import JSON
 
 FirmwareUpdate: TypeAlias = UpdateFirmware | SignedUpdateFirmware
 
 
-def as_sent(command: Command, now: datetime) -> Command:
+def as_sent(command: FirmwareUpdate, now: datetime) -> FirmwareUpdate:
     """The command as it goes out: firmware for at once is to be fetched from now on."""
-    if isinstance(command, FirmwareUpdate) and command.retrieve_date is None:
-        return evolve(command, retrieve_date=now)
-    return command
+    return command if command.retrieve_date is not None else evolve(command, retrieve_date=now)
 
 
 def begins_at(command: FirmwareUpdate, now: datetime) -> datetime:

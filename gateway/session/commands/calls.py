@@ -18,7 +18,7 @@ from typing import TypeAlias
 import trio
 
 from gateway.domain.commands import INVALID_CONFIRMATION, ChargerError, Command
-from gateway.domain.firmware import as_sent
+from gateway.domain.firmware import FirmwareUpdate, as_sent
 from gateway.domain.values import JSON
 from gateway.ocpp import rpc
 from gateway.ocpp.protocol import ReadAnswer
@@ -95,7 +95,9 @@ class Call:
         """Make the frame. False, and there is none: the command names a transaction that is not open any more."""
         context = self._queue.context
         try:
-            command = as_sent(self.command, context.clock())
+            command = self.command
+            if isinstance(command, FirmwareUpdate):
+                command = as_sent(command, context.clock())
             self._frame = context.protocol.encode_command(command, context.state)
         except LookupError:
             return False
