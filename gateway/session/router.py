@@ -379,9 +379,10 @@ class Router:
                 await self._emptied.wait()
 
     def idle_and_charging(self) -> tuple[int, int]:
-        """The number of sessions without a transaction, and with one."""
-        charging = sum(session.in_transaction for session in self._sessions.values())
-        return len(self._sessions) - charging, charging
+        """The number of sessions without a transaction, and with one. Also for other threads."""
+        sessions = self.sessions()
+        charging = sum(session.in_transaction for session in sessions)
+        return len(sessions) - charging, charging
 
     def _in_steps(self) -> Iterator[tuple[Session, ...]]:
         """All sessions there are now, so many at a time as may be looked at between two checkpoints."""

@@ -422,3 +422,20 @@ async def test_a_gateway_that_stops_takes_no_command(harness: Harness, autojump_
     harness.router.stop_commands()
     assert (await refusal(harness)).reason is RefusalReason.DRAINING
     await harness.router.commands_done()
+
+
+async def test_sessions_are_counted_while_others_end(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scrape counts them in its own thread, and fails over nothing that happens meanwhile."""
+    router = harness.router
+    for identity in ("CP1", "CP2", "CP3"):
+        harness.add_charge_point(identity)
+        assert router.install(identity, open_session(harness, identity))
+
+    def ended_meanwhile(session: Session) -> bool:
+        for identity, each in router.owned():
+            router.remove(identity, each)
+        return False
+
+    monkeypatch.setattr(Session, "in_transaction", property(ended_meanwhile))
+    assert router.idle_and_charging() == (3, 0)
+    assert router.idle_and_charging() == (0, 0)
