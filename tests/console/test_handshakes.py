@@ -1,7 +1,5 @@
 """Connections to the console that never get as far as a request over TLS, or never to their end."""
 
-import socket
-import ssl
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,10 +7,8 @@ import pytest
 
 from gateway import asyncio_listener
 from gateway.console import server
-from tests.console.test_https import Browser, served
-from tests.support.crowded import at_most, connected, ended
-
-HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+from tests.console.test_https import served
+from tests.support.crowded import HALF_A_HELLO, at_most, connected, ended, not_ended
 
 
 @pytest.mark.parametrize("said", [b"", HALF_A_HELLO])
@@ -46,33 +42,17 @@ def test_a_handshake_has_its_time_and_no_more(tmp_path: Path, monkeypatch: pytes
         assert ended(link)
 
 
-def without_end(browser: Browser) -> socket.socket:
-    """A connection over TLS whose request was none, and that never takes the end of TLS: its socket."""
-    link, incoming, outgoing = connected(browser.port), ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = browser.tls.wrap_bio(incoming, outgoing, server_hostname="localhost")
-    while True:
-        try:
-            tls.do_handshake()
-            break
-        except ssl.SSLWantReadError:
-            link.sendall(outgoing.read())
-            incoming.write(link.recv(65536))
-    tls.write(b"NOTHING\r\n\r\n")
-    link.sendall(outgoing.read())
-    return link
-
-
 def test_a_connection_counts_until_its_peer_has_closed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Peers that were refused and never take the end keep no person out."""
     monkeypatch.setattr(server, "CONNECTIONS", 4)
     with served(tmp_path, "127.0.0.1:1", lambda: 1000.0) as browser, ExitStack() as opened:
         for _ in range(12):
-            opened.enter_context(without_end(browser))
+            opened.enter_context(not_ended(browser.port, browser.tls))
         assert browser.ask("GET", "/sign-in")[0] == 200
         assert at_most(browser.port, 4)
 
 
 def test_an_ending_has_its_time_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio_listener, "CLOSE_SECONDS", 0.1)
-    with served(tmp_path, "127.0.0.1:1", lambda: 1000.0) as browser, without_end(browser) as link:
+    with served(tmp_path, "127.0.0.1:1", lambda: 1000.0) as browser, not_ended(browser.port, browser.tls) as link:
         assert ended(link)

@@ -1,6 +1,7 @@
 """Clients that crowd a port of a server in this process, and counts of the server's ends of connections."""
 
 import socket
+import ssl
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -10,12 +11,31 @@ SECONDS = 60.0
 
 _LISTENING, _TIME_WAIT = "0A", "06"
 
+HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+"""The beginning of a TLS handshake that is not gone on with."""
+
 
 def connected(port: int, said: bytes = b"", address: str = "127.0.0.1") -> socket.socket:
     """A connection from one of this machine's own addresses that has said something."""
     link = socket.create_connection(("127.0.0.1", port), SECONDS, (address, 0))
     with suppress(ConnectionError):  # it may have ended already
         link.sendall(said)
+    return link
+
+
+def not_ended(port: int, context: ssl.SSLContext) -> socket.socket:
+    """A connection over TLS whose request was refused, and that never takes the end of TLS."""
+    link, incoming, outgoing = connected(port), ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            link.sendall(outgoing.read())
+            incoming.write(link.recv(65536))
+    tls.write(b"NOTHING\r\n\r\n")
+    link.sendall(outgoing.read())
     return link
 
 

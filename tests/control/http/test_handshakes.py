@@ -15,12 +15,10 @@ from gateway.control.http import server
 from gateway.control.tls import Tls
 from tests.control.fakes import control
 from tests.control.http.client import EVENTS, client, settings
-from tests.support.crowded import at_most, connected, ended
+from tests.support.crowded import HALF_A_HELLO, at_most, connected, ended, not_ended
 
 INFO = "/v1/ServerService/GetServerInfo"
 WATCH = "/v1/EventService/WatchEvents?start_at=WATCH_START_NOW"
-
-HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 
 
 @asynccontextmanager
@@ -110,22 +108,6 @@ async def test_a_handshake_has_its_time_and_no_more(
     async with https(tmp_path) as (gateway, _):
         with connected(gateway.server.http_port, said) as link:
             assert await trio.to_thread.run_sync(ended, link)
-
-
-def not_ended(port: int, context: ssl.SSLContext) -> Any:
-    """A client whose request was refused, and that never takes the end of TLS: its socket."""
-    link, incoming, outgoing = connected(port), ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
-    while True:
-        try:
-            tls.do_handshake()
-            break
-        except ssl.SSLWantReadError:
-            link.sendall(outgoing.read())
-            incoming.write(link.recv(65536))
-    tls.write(b"NOTHING\r\n\r\n")
-    link.sendall(outgoing.read())
-    return link
 
 
 async def test_a_connection_counts_until_its_peer_has_closed_too(
