@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count as counting
 from typing import Any, TypeAlias
@@ -82,13 +83,15 @@ def _start(job: Job, place: int) -> _Child:
     if pid == 0:
         os.environ[WORKER] = str(place)
         _be_child(job, its)
+    with suppress(PermissionError):  # of a child that has done so, and by now is another program
+        os.setpgid(pid, pid)
     os.close(its)
     return _Child(job, place, pid, ours, time.monotonic() + job.patience())
 
 
 def _be_child(job: Job, pipe: int) -> None:
     try:
-        os.setsid()
+        os.setpgid(0, 0)  # by the parent, too: on a busy machine it may want to end a child that has not run yet
         nothing = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(nothing, standard)
@@ -121,7 +124,7 @@ def _listen(children: list[_Child]) -> None:
 
 
 def _end(child: _Child) -> None:
-    """Its session of processes is its own, so nothing else is hit."""
+    """Its group of processes is its own, so nothing else is hit."""
     if child.pid:
         os.killpg(child.pid, signal.SIGKILL)
         _reap(child)

@@ -227,7 +227,24 @@ def test_a_child_in_which_the_harness_fails_ends_the_run() -> None:
     """It says nothing of any fault; one that was counted as noticed by it would be counted wrongly."""
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", BROKEN], cwd=root, capture_output=True, text=True, timeout=100)
-    assert done.stdout == "broken: no interpreter\n"
+    assert done.stdout == "broken: no interpreter\n", done.stderr
+
+
+def test_a_child_that_has_not_run_yet_is_ended_with_the_run() -> None:
+    """A busy machine's scheduler lets the second child report before the first one has done anything."""
+    late = """
+import os, time
+forks = 0
+
+def count():
+    global forks
+    forks += 1
+
+os.register_at_fork(before=count, after_in_child=lambda: time.sleep(600 if forks == 1 else 0))
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", late + BROKEN], cwd=root, capture_output=True, text=True, timeout=100)
+    assert done.stdout == "broken: no interpreter\n", done.stderr
 
 
 def test_a_fault_at_import_gets_its_interpreter_though_no_test_may_start_one() -> None:
