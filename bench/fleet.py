@@ -263,9 +263,12 @@ class Fleet:
 
     # --- sending ----------------------------------------------------------------------------------------------
 
-    def closed_loop(self, seconds: float, warm_up: float = 2.0, action: str = "MeterValues") -> Load:
-        """Every charger sends its next message as soon as the last one is confirmed."""
-        self._tell_all({"do": "closed_loop", "action": action})
+    def closed_loop(
+        self, seconds: float, warm_up: float = 2.0, action: str = "MeterValues", at_once: int | None = None
+    ) -> Load:
+        """Every charger sends its next message as soon as the last one is confirmed; or, with ``at_once`` of each
+        process under way, as soon as all the others have had their turn."""
+        self._tell_all({"do": "closed_loop", "action": action, "at_once": at_once})
         time.sleep(warm_up)
         self.mark()
         self._sleep(seconds)

@@ -278,7 +278,17 @@ class Chargers:
         if charger.waiting:
             self.call(charger, *charger.waiting.popleft())
         elif load is not None and load.closed and not load.stopping:
-            self.call(charger, load.closed, now)
+            self._next_turn(load.turns, charger, load.closed, now)
+
+    def _next_turn(self, turns: deque[int], charger: Charger, action: str, now: float) -> None:
+        """The next message of a closed loop: of the charger that has waited the longest, which is ``charger`` itself
+        where all are under way."""
+        turns.append(charger.index)
+        while turns:
+            following = self.present[turns.popleft()]
+            if following is not None and following.state == READY and following.expected is None:
+                self.call(following, action, now)
+                return
 
     def _digest(self, charger: Charger, data: bytes) -> None:
         """All that isn't just the answer waited for. Raises Unexpected."""

@@ -5,7 +5,7 @@ Both only count and keep time; latencies are microseconds. `bench.fleet_chargers
 
 import time
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
 from bench import histogram, wire
@@ -100,6 +100,8 @@ class Load:
 
     def __init__(self, closed: str | None, schedules: dict[str, wire.Schedule]) -> None:
         self.closed = closed
+        self.turns: deque[int] = deque()
+        """In a closed loop: those that are there and have nothing under way, the longest waiting first."""
         self.schedules = schedules
         self.stopping = 0.0
         self.mark()

@@ -23,7 +23,7 @@ from select import EPOLLET, EPOLLIN, epoll
 from typing import Any
 
 from bench import wire
-from bench.fleet_chargers import HTTP, PHASES, READY, RESET_ON_CLOSE, SCRIPT, Chargers
+from bench.fleet_chargers import HTTP, PHASES, READY, RESET_ON_CLOSE, SCRIPT, Charger, Chargers
 from bench.fleet_jobs import Job, Load, clock, encoded
 
 EVENTS = 256
@@ -225,14 +225,16 @@ class FleetProcess:
 
         chargers.job = Job(chargers.ready(), rate, begin, seconds_each)
 
-    def do_closed_loop(self, action: str) -> None:
-        """Each that is there sends the next one as soon as the last one is confirmed."""
+    def do_closed_loop(self, action: str, at_once: int | None) -> None:
+        """Those that are there send, ``at_once`` of them (None: all): with each confirmation the next one does."""
         chargers = self._chargers
-        chargers.load = Load(action, {})
+        chargers.load = load = Load(action, {})
         chargers.now = _text(time.time())
-        for index in chargers.ready():
+        idle = [index for index in chargers.ready() if _idle(chargers.present[index])]
+        load.turns.extend(idle[at_once:] if at_once is not None else ())
+        for index in idle[:at_once]:
             charger = chargers.present[index]
-            if charger is not None and charger.expected is None:
+            if charger is not None:
                 chargers.call(charger, action, clock())
 
     def do_open_loop(self, every: dict[str, float]) -> None:
@@ -309,6 +311,10 @@ class FleetProcess:
                 "pauses": load.pauses(),
             }
         )
+
+
+def _idle(charger: Charger | None) -> bool:
+    return charger is not None and charger.expected is None
 
 
 def _text(now: float) -> bytes:

@@ -1,9 +1,10 @@
 """Storms of three times what the gateway can take: of connects, of messages, and of both at once.
 
 First the capacity of this machine, in the same run: connects that are done in a second with 32 under way, with 64, and
-so on, until twice as many bring hardly more; the same of MeterValues, each of a charger that waits for the last one's
-confirmation. A capacity that was not reached is none, and nothing is held against it: where the drivers had no
-time left, or where twice as many still did more and the gateway had time left, the results are not valid, and say so.
+so on, until twice as many bring hardly more; the same of MeterValues, of as many chargers as the storm has, each of
+which has its turn once all the others had theirs. A capacity that was not reached is none, and nothing is held against
+it: where the drivers had no time left, or where twice as many still did more and the gateway had time left, the results
+are not valid, and say so.
 
 Then three times that is offered by the clock, whether or not the gateway keeps up, and what it still gets done in a
 second (the goodput: connects until their Boot is answered, messages confirmed) is held against its capacity. At least
@@ -123,10 +124,8 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
             return found
 
         def messages(at_once: int) -> Load:
-            console.print(f"{at_once} chargers report, each as fast as it is confirmed")
-            present.connect(transaction=True, count=at_once)
-            time.sleep(SETTLE_SECONDS)
-            return present.closed_loop(options.seconds / 2)
+            console.print(f"{options.present} chargers report, {at_once} at once")
+            return present.closed_loop(options.seconds / 2, at_once=at_once)
 
         console.print(f"{options.sessions} chargers connect for the first time")
         storm.connect()  # that is dearer: each is asked for its configuration
@@ -137,9 +136,9 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
         first = _connects(most_connects, storm.connect(rate=offered), offered)
         _gone(gateway, storm)
 
-        most_messages = capacity(messages, min(MOST_AT_ONCE, options.present // 2))
         present.connect(transaction=True)
         time.sleep(SETTLE_SECONDS)
+        most_messages = capacity(messages, min(MOST_AT_ONCE, options.present))
         wanted = TIMES * _rate(most_messages.most)
         console.print(f"{options.present} chargers report, {wanted:.0f} messages a second")
         second = _messages(most_messages, _open_loop(present, wanted, options.seconds))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from attrs import frozen
 
@@ -13,6 +14,7 @@ from bench import scenarios
 from bench.fleet import Fleet, fleet
 from bench.fleet_jobs import Job, Load
 from bench.processes import Credentials, Gateway, Usage, free_ports, gateway
+from gateway.api.v1 import event_pb2, event_pb2_grpc
 
 SESSIONS = 3
 
@@ -36,6 +38,20 @@ def chargers(server: Gateway, credentials: list[Credentials]) -> Iterator[Fleet]
 
 def answered(server: Gateway, action: str) -> float:
     return server.metrics().get(f'gateway_answer_seconds_count{{action="{action}"}}', 0.0)
+
+
+def senders(server: Gateway, identities: list[str]) -> list[str]:
+    """Who sent each of the MeterValues of these, in the order of events."""
+    request = event_pb2.WatchEventsRequest(
+        start_at=event_pb2.WATCH_START_BEGINNING, types=["meter_values.reported"], charge_points=identities
+    )
+    found: list[str] = []
+    with grpc.insecure_channel(server.control_address) as channel:
+        for batch in event_pb2_grpc.EventServiceStub(channel).WatchEvents(request, timeout=60):
+            found += [each.charge_point for each in batch.events]
+            if batch.caught_up:
+                break
+    return found
 
 
 def test_chargers_boot_and_begin_transactions_and_leave(server: Gateway, chargers: Fleet) -> None:
@@ -73,6 +89,22 @@ def test_a_closed_loop_counts_what_the_gateway_has_taken(server: Gateway, charge
     assert SESSIONS < load.messages <= taken
     assert load.messages - SESSIONS <= load.in_time <= load.messages
     assert load.server_cpu_seconds > 0
+
+
+def test_a_closed_loop_of_a_few_at_once_gives_each_charger_its_turn(server: Gateway) -> None:
+    """As many are under way as asked, and still all of them send: none again before the others have had their turn."""
+    credentials = server.provision(SESSIONS, prefix="TURN")
+    with fleet(server, credentials, processes=1) as chargers:
+        chargers.connect(transaction=True)
+        before = answered(server, "MeterValues")
+        load = chargers.closed_loop(0.4, warm_up=0.0, at_once=1)
+        taken = answered(server, "MeterValues") - before
+    assert load.errors == {}
+    assert SESSIONS < load.messages <= taken
+    sent = senders(server, [each.identity for each in credentials])
+    assert len(sent) == taken
+    turns = [set(sent[begin : begin + SESSIONS]) for begin in range(0, len(sent) - SESSIONS + 1, SESSIONS)]
+    assert {len(turn) for turn in turns} == {SESSIONS}
 
 
 def test_an_open_loop_sends_what_is_due_and_no_more(chargers: Fleet) -> None:
