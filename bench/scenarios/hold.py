@@ -96,7 +96,7 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
             driver_cores=load.driver_cores,
             server_cores=load.server_cores,
             invalid_because=wrong,
-            notes=[*_pauses(load), *_collector(before, after)],
+            notes=[*pauses(load), *_collector(before, after)],
         )
     ]
 
@@ -135,7 +135,7 @@ def telling(gateway: processes.Gateway) -> dict[str, float]:
     }
 
 
-def _pauses(load: Load) -> list[str]:
+def pauses(load: Load) -> list[str]:
     """Describe the pauses with their times, so that their causes can be looked for."""
     longest = sorted(sorted(load.pauses, key=lambda pause: -pause[1])[:SHOWN])
     listed = ", ".join(f"{1000 * length:.0f} ms at {at:.1f} s" for at, length in longest)

@@ -1,11 +1,12 @@
-"""An hour of churn, in which memory must not grow.
+"""An hour of a fleet's life: 18,000 sessions of which some come and go, in which memory must not grow.
 
 Some chargers stay and report; others come, charge, are taken over and go, with a word or without, all the time; both
-are commanded; watchers come and go, too. First the database's caches are filled, which is growth that ends by itself:
-chargers report as fast as they can until the database is larger than they are, and watchers read it from its
-beginning. From then on the gateway's memory is sampled, and a straight line is laid through it: what it says of the
-end is held against what it says of the beginning. In the end all leave, and nothing may be left of them: no session,
-no descriptor, no thread.
+are commanded; some watchers stay, others come and go, too; and events go by retention, as they do in years. First the
+database's caches are filled, which is growth that ends by itself: chargers report as fast as they can until the
+database is larger than they are, and watchers read it from its beginning. From then on the gateway's memory is sampled,
+and a straight line is laid through it: what it says of the end is held against what it says of the beginning. The
+longest wait of those that stay counts from the moment their message was due. In the end all leave, and nothing may be
+left of them: no session, no descriptor, no thread.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
@@ -27,15 +29,17 @@ from attrs import define, field, frozen
 from rich.console import Console
 from rich.progress import Progress
 
+from bench import histogram
 from bench.fleet import Connected, Fleet, fleet
 from bench.processes import Gateway, Stopwatch, gateway, usage
 from bench.results import Figure, Result
+from bench.scenarios.hold import pauses
 from gateway.api.v1 import command_pb2, command_pb2_grpc, common_pb2, event_pb2, event_pb2_grpc
 
 NAME = "soak"
-HELP = "churn of chargers, commands and watchers, in which memory must not grow; an hour (--seconds for less)"
+HELP = "churn among 18,000 chargers, commands, watchers, retention: memory, longest wait; an hour (--seconds for less)"
 
-SHORT: Mapping[str, Any] = {"seconds": 45.0, "stay": 200, "come": 80}
+SHORT: Mapping[str, Any] = {"seconds": 45.0, "stay": 200, "come": 80, "every": 1.0, "watchers": 2}
 
 CACHES = 96 * 2**20
 """Bytes of the database that the gateway keeps in memory at most: 64 MiB for writing, 4 for each of 8 readers."""
@@ -50,6 +54,7 @@ SETTLE_SECONDS = 5.0
 """Between filling and sampling: what the rush needed is given back."""
 
 COMMANDS_PER_SECOND = 20
+MINUTES_A_DAY = 24 * 60.0
 RATE = 100.0
 """Connects and takeovers a second: far below what would make a storm of it."""
 
@@ -64,9 +69,15 @@ DESCRIPTORS = 8 * 3 + 8
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this subcommand."""
     parser.add_argument("--seconds", type=float, default=3600.0, help="to sample, at least 20 (%(default)s)")
-    parser.add_argument("--stay", type=int, default=500, help="chargers that stay (%(default)s)")
-    parser.add_argument("--come", type=int, default=200, help="chargers that come and go (%(default)s)")
-    parser.add_argument("--every", type=float, default=1.0, metavar="S", help="their MeterValues (%(default)s)")
+    parser.add_argument("--stay", type=int, default=17_400, help="chargers that stay (%(default)s)")
+    parser.add_argument("--come", type=int, default=600, help="chargers that come and go (%(default)s)")
+    parser.add_argument(
+        "--every", type=float, default=50.0, metavar="S", help="MeterValues of those that stay (%(default)s)"
+    )
+    parser.add_argument("--watchers", type=int, default=5, help="of everything, that stay (%(default)s)")
+    parser.add_argument(
+        "--keep-minutes", type=float, default=10.0, help="retention of what no open transaction needs (%(default)s)"
+    )
 
 
 @frozen
@@ -118,7 +129,8 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
     churn = Churn()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-soak-")))
-        measured = stack.enter_context(gateway(folder))
+        retention = f"[store.retention]\nmax_age_days = {options.keep_minutes / MINUTES_A_DAY!r}\n"
+        measured = stack.enter_context(gateway(folder, settings=retention))
         stay = stack.enter_context(fleet(measured, measured.provision(options.stay, "ST")))
         come = stack.enter_context(fleet(measured, measured.provision(options.come, "CO")))
         before = _sample(measured)
@@ -133,6 +145,8 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
             samples = list(_samples(measured, options.seconds, console))
             server_cores, all_cores = server.stop().cores, everything.stop().cores
         load = stay.stop_open_loop()
+        size = measured.disk_bytes()
+        oldest = _oldest(measured, "CO00000")
         for reason, times in load.errors.items():
             churn.surprise(reason, times)
         alive = stay.check().alive
@@ -147,7 +161,7 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
         Result(
             scenario=NAME,
             case=NAME,
-            plan={name: getattr(options, name) for name in ("seconds", "stay", "come", "every")},
+            plan={name: getattr(options, name) for name in PLAN},
             figures=[
                 Figure("memory after the warm-up", at_first / 2**20, "MiB"),
                 Figure("memory in the end", in_the_end / 2**20, "MiB"),
@@ -155,6 +169,10 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
                 Figure("growth per connect", (in_the_end - at_first) / connects, "B"),
                 Figure("connects", connects),
                 Figure("messages of those that stay", load.rate, "1/s"),
+                Figure("longest wait of those that stay", histogram.milliseconds(load.latency, 100), "ms"),
+                Figure("driver's longest turn", 1000 * load.longest_turn, "ms"),
+                Figure("oldest event of one that comes and goes", oldest / 60, "min"),
+                Figure("database in the end", size / 2**20, "MiB"),
                 Figure("threads, most", max(each.threads for each in samples)),
                 Figure("descriptors, most", max(each.descriptors for each in samples)),
             ],
@@ -163,9 +181,12 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
             driver_cores=all_cores - server_cores,
             server_cores=server_cores,
             invalid_because=[f"{times} times: {what}" for what, times in churn.surprises.most_common()],
-            notes=["; ".join(f"{what} {times:,}" for what, times in sorted(churn.happened.items()))],
+            notes=["; ".join(f"{what} {times:,}" for what, times in sorted(churn.happened.items())), *pauses(load)],
         )
     ]
+
+
+PLAN = ("seconds", "stay", "come", "every", "watchers", "keep_minutes")
 
 
 def line(samples: Sequence[Sample]) -> tuple[float, float]:
@@ -216,7 +237,11 @@ def _churning(churn: Churn, measured: Gateway, come: Fleet, options: argparse.Na
             churn.count("watches")
             churn.over.wait(0.5)
 
-        threads = [churn.again_and_again(act) for act in (come_and_go, command, watch)]
+        def watch_on() -> None:
+            _watch_on(churn, measured)
+
+        acts = (come_and_go, command, watch, *[watch_on] * options.watchers)
+        threads = [churn.again_and_again(act) for act in acts]
         try:
             yield
         finally:
@@ -276,11 +301,45 @@ def _watch(measured: Gateway, start: "event_pb2.WatchStart.ValueType", batches: 
             for batch in itertools.islice(stream, batches):
                 events += len(batch.events)
         except grpc.RpcError as error:
-            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+            if error.code() not in (grpc.StatusCode.DEADLINE_EXCEEDED, _overtaken(start)):
                 raise
         finally:
             stream.cancel()  # type: ignore[no-untyped-call]
     return events
+
+
+def _overtaken(start: "event_pb2.WatchStart.ValueType") -> grpc.StatusCode | None:
+    """Return what a watch may end with that retention has overtaken: one that reads from the beginning."""
+    return grpc.StatusCode.OUT_OF_RANGE if start == event_pb2.WATCH_START_BEGINNING else None
+
+
+def _watch_on(churn: Churn, measured: Gateway) -> None:
+    """All events from now on, until it is over. An end of the watch, and an older connection's event after one of its
+    successor, are surprises."""
+    epochs: dict[str, int] = {}
+    with grpc.insecure_channel(measured.control_address) as channel:
+        request = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_NOW)
+        stream = event_pb2_grpc.EventServiceStub(channel).WatchEvents(request)
+        for batch in stream:
+            for event in batch.events:
+                if event.epoch < epochs.get(event.charge_point, 0):
+                    churn.surprise("an event of an older connection after one of its successor")
+                epochs[event.charge_point] = event.epoch
+            churn.count("events of the watchers that stay", len(batch.events))
+            if churn.over.is_set():
+                stream.cancel()  # type: ignore[no-untyped-call]
+                return
+    churn.surprise("a watch that was to stay has ended")
+
+
+def _oldest(measured: Gateway, identity: str) -> float:
+    """Seconds since the oldest event of this charge point that is still there."""
+    request = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_BEGINNING, charge_points=[identity])
+    with grpc.insecure_channel(measured.control_address) as channel:
+        for batch in event_pb2_grpc.EventServiceStub(channel).WatchEvents(request, timeout=60):
+            for event in batch.events:
+                return time.time() - event.receive_time.ToDatetime(UTC).timestamp()
+    return 0.0
 
 
 # --- what it costs --------------------------------------------------------------------------------------------
