@@ -52,7 +52,7 @@ def dropped_line(missing: int) -> str:
 
 def wait_for(condition: object) -> None:
     """For what another thread does."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < until
         time.sleep(0.005)

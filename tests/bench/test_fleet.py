@@ -41,7 +41,7 @@ def answered(server: Gateway, action: str) -> float:
 
 
 def senders(server: Gateway, identities: list[str]) -> list[str]:
-    """Who sent each of the MeterValues of these, in the order of events."""
+    """Identities of the chargers that sent the MeterValues of these, in the order of events."""
     request = event_pb2.WatchEventsRequest(
         start_at=event_pb2.WATCH_START_BEGINNING, types=["meter_values.reported"], charge_points=identities
     )

@@ -30,7 +30,7 @@ class Hashing:
         def work() -> str:
             self.began.append(name)
             if not self._over:
-                assert gate.wait(10)
+                assert gate.wait(60)
             return name
 
         return work

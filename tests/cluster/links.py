@@ -18,7 +18,7 @@ Target: TypeAlias = int | Path
 CHUNK = 65_536
 """Bytes that a link carries at once."""
 
-THREAD_SECONDS = 10.0
+THREAD_SECONDS = 60.0
 """For the thread to begin, to do what it is asked, and to end: an idle machine takes milliseconds."""
 
 GONE = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)

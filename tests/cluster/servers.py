@@ -17,8 +17,8 @@ import pytest
 from tests.endtoend.gateway_process import free_port
 from tests.support import postgres
 
-SECONDS = 10.0
-"""For a NATS server to listen: an idle machine takes milliseconds."""
+SECONDS = 60.0
+"""For a server to listen, or a standby to stream: an idle machine takes milliseconds, a busy one many seconds."""
 
 CONFIRMED = "ANY 1 (*)"
 """``synchronous_standby_names``: a commit is answered once one of the standbys has it, whichever."""

@@ -79,7 +79,7 @@ async def test_nothing_is_lost_or_said_falsely_while_nodes_and_the_bus_fail(site
                 if list(balancer.outcomes.answered.values()).count("done") > 20:
                     break
             enough.set()
-        await in_thread(eventually, "all nodes serve", lambda: all(n._serves() for n in site.nodes), bool, 30)
+        await in_thread(eventually, "all nodes serve", lambda: all(n._serves() for n in site.nodes), bool, 60)
         history = await in_thread(first.history)
         last = history[-1].event_id
         for watcher in (one, other):

@@ -24,7 +24,7 @@ CHARGERS = 6
 RESET_SECONDS = 7.0
 """After which the kernel resets a connection that is silent (``tcp_user_timeout``): a link here does not."""
 
-ENDED_SECONDS = 30.0
+ENDED_SECONDS = 60.0
 """For the others to end a node that can't write: ten until it is silent, and some until another one has the chores."""
 
 DONE = 5
@@ -118,7 +118,7 @@ async def test_a_node_that_is_cut_off_from_the_database_is_ended_by_the_others(
             for link in site.links[1].database:
                 link.mend()
             await loyal.sees_the_end(30.0)
-            await in_thread(eventually, "it serves again", second._serves, bool, 30.0)
+            await in_thread(eventually, "it serves again", second._serves, bool, 60.0)
             loyal = await connect(nursery, second, "LOYAL", key=loyal_key)
             await loyal.boot()
             await loyal.wire.aclose()

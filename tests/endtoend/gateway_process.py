@@ -373,7 +373,7 @@ def _tables(*layers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         yield f"\n[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
 
 
-def eventually(what: str, read: Any, enough: Any, seconds: float = 15.0) -> Any:
+def eventually(what: str, read: Any, enough: Any, seconds: float = 60.0) -> Any:
     """Read until it is enough; the last reading. For what has no event to wait for."""
     until = time.monotonic() + seconds
     while True:

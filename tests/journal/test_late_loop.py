@@ -34,7 +34,7 @@ class Threaded(FakeStore):
     def _take_time(self) -> None:
         self.begun.set()
         if self.gate is not None:
-            assert self.gate.wait(20)
+            assert self.gate.wait(60)
         time.sleep(self.seconds)
 
     def commit(self, batch: Any) -> Any:
@@ -48,7 +48,7 @@ class Threaded(FakeStore):
 
 def stand_still(store: Threaded) -> None:
     """The loop does nothing at all, from when the thread has begun until long after the deadline."""
-    assert store.begun.wait(10)
+    assert store.begun.wait(60)
     time.sleep(STALL)
 
 

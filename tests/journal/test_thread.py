@@ -44,7 +44,7 @@ async def test_a_cancelled_wait_leaves_the_work_to_itself() -> None:
     thread, gate, done = WriterThread(), threading.Event(), []
 
     def stall() -> None:
-        gate.wait(10)
+        gate.wait(60)
         done.append("stalled")
 
     with trio.move_on_after(0.05) as scope:
@@ -114,7 +114,7 @@ async def test_reads_at_once_have_so_many_threads_and_no_more() -> None:
         begun.append(number)
         if len(begun) == 3:
             all_begun.set()
-        gate.wait(10)
+        gate.wait(60)
 
     async with trio.open_nursery() as nursery:
         for number in range(7):
