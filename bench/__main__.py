@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="MEASUREMENT")
     plain = argparse.RawDescriptionHelpFormatter
-    each = commands.add_parser("all", help="all of the following, some 100 minutes with soak's hour (the default)")
+    each = commands.add_parser("all", help="all of the following, some 105 minutes with soak's hour (the default)")
     for target in (parser, each):
         _add_results(target)
         target.add_argument("--short", action="store_true", help="their short forms: under ten minutes")

@@ -9,27 +9,32 @@ always full; what chargers feel is in ``hold``.
 """
 
 import argparse
+import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
 from rich.console import Console
 
-from bench import processes
-from bench.fleet import SETTLE_SECONDS, fleet
+from bench import histogram, processes
+from bench.fleet import SETTLE_SECONDS, Connected, Load, fleet
 from bench.results import Figure, Result
 
 NAME = "throughput"
-HELP = "durable MeterValues, closed loop, 200 and 1,000 sessions, and on a slow disk; two minutes"
+HELP = "durable MeterValues, closed loop, 200 and 1,000 sessions, and on a slow disk; five minutes"
 
-SHORT: Mapping[str, Any] = {"sessions": [200], "seconds": 5.0, "warm_up": 2.0}
+SHORT: Mapping[str, Any] = {"sessions": [200], "seconds": 4.0, "warm_up": 2.0, "slow_sync": 0.0, "turns": 3}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sessions", type=int, nargs="+", default=[200, 1000], help="chargers (%(default)s)")
     parser.add_argument("--seconds", type=float, default=15.0, help="of each measurement (%(default)s)")
+    parser.add_argument(
+        "--turns", type=int, default=3, help="gateways started anew for each, whose medians count (%(default)s)"
+    )
     parser.add_argument("--warm-up", type=float, default=3.0, help="seconds before each (%(default)s)")
     parser.add_argument(
         "--slow-sync", type=float, default=5.0, metavar="MS", help="longer syncs; 0 for none (%(default)s)"
@@ -43,11 +48,23 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
         for sessions in options.sessions:
             case = f"{sessions} sessions" + (f", {delay:g} ms syncs" if delay else "")
             console.print(case)
-            measured.append(_measure(case, sessions, delay, options))
+            turns = [_turn(sessions, delay, options) for _ in range(options.turns)]
+            measured.append(_result(case, sessions, delay, turns, options))
     return measured
 
 
-def _measure(case: str, sessions: int, delay: float, options: argparse.Namespace) -> Result:
+@frozen
+class Turn:
+    """One gateway's: ``memory`` in KiB per session, ``disk`` in bytes per message."""
+
+    load: Load
+    connected: Connected
+    memory: float
+    disk: float
+
+
+def _turn(sessions: int, delay: float, options: argparse.Namespace) -> Turn:
+    """A gateway of its own: what a message costs differs from one start to the next by more than within one."""
     launcher: Sequence[str] = ("-m", "bench.slow_sync", f"{delay:g}") if delay else ("-m", "gateway")
     with (
         tempfile.TemporaryDirectory(prefix="bench-throughput-") as folder,
@@ -61,25 +78,44 @@ def _measure(case: str, sessions: int, delay: float, options: argparse.Namespace
         disk = gateway.disk_bytes()
         load = chargers.closed_loop(options.seconds, options.warm_up)
         disk = gateway.disk_bytes() - disk
-    wrong = [f"{count} connects failed: {reason}" for reason, count in connected.failures.items()]
-    wrong += [f"{count} messages failed: {reason}" for reason, count in load.errors.items()]
-    notes = ["the rate limit of each session is raised (sessions.max_messages_per_second)"]
+    return Turn(load, connected, grown / 1024 / sessions, disk / load.messages if load.messages else 0.0)
+
+
+def _result(case: str, sessions: int, delay: float, turns: Sequence[Turn], options: argparse.Namespace) -> Result:
+    def median(value: Callable[[Turn], float]) -> float:
+        return statistics.median(value(turn) for turn in turns)
+
+    wrong = [
+        f"{count} connects failed: {reason}" for turn in turns for reason, count in turn.connected.failures.items()
+    ]
+    wrong += [f"{count} messages failed: {reason}" for turn in turns for reason, count in turn.load.errors.items()]
+    costs = ", ".join(f"{turn.load.server_us_per_message:.1f}" for turn in turns)
+    notes = [
+        f"CPU per message by turns: {costs} µs",
+        "the rate limit of each session is raised (sessions.max_messages_per_second)",
+    ]
     if delay:
         notes.append("all of SQLite's I/O goes through Python here: its CPU per message is no measure")
     return Result(
         scenario=NAME,
         case=case,
-        plan={"sessions": sessions, "seconds": options.seconds, "warm_up": options.warm_up, "slow_sync_ms": delay},
+        plan={
+            "sessions": sessions,
+            "seconds": options.seconds,
+            "warm_up": options.warm_up,
+            "slow_sync_ms": delay,
+            "turns": options.turns,
+        },
         figures=[
-            Figure("messages", load.rate, "1/s"),
-            Figure("CPU per message", load.server_us_per_message, "µs"),
-            Figure("driver's CPU per message", load.driver_us_per_message, "µs"),
-            Figure("memory per session, charging", grown / 1024 / sessions, "KiB"),
-            Figure("disk per message", disk / load.messages if load.messages else 0.0, "B"),
+            Figure("messages", median(lambda turn: turn.load.rate), "1/s"),
+            Figure("CPU per message", median(lambda turn: turn.load.server_us_per_message), "µs"),
+            Figure("driver's CPU per message", median(lambda turn: turn.load.driver_us_per_message), "µs"),
+            Figure("memory per session, charging", median(lambda turn: turn.memory), "KiB"),
+            Figure("disk per message", median(lambda turn: turn.disk), "B"),
         ],
-        histograms={"confirmation": load.latency},
-        driver_cores=load.driver_cores,
-        server_cores=load.server_cores,
-        invalid_because=wrong if load.messages else [*wrong, "no message was confirmed"],
+        histograms={"confirmation": histogram.merged(turn.load.latency for turn in turns)},
+        driver_cores=max(turn.load.driver_cores for turn in turns),
+        server_cores=median(lambda turn: turn.load.server_cores),
+        invalid_because=wrong if all(turn.load.messages for turn in turns) else [*wrong, "no message was confirmed"],
         notes=notes,
     )
