@@ -22,7 +22,7 @@ from gateway.app.settings.expectations import Place
 from gateway.app.stores import NO_LIBRARY, new_store, password
 from gateway.domain.audit import OFFLINE_CALLER
 from gateway.domain.callers import MAX_CALLERS, Caller, Role, faults, new_token, token_digest
-from gateway.errors import SettingsError
+from gateway.errors import SettingsError, StoreError
 from gateway.store.commits import AddCaller, Done
 from gateway.store.limits import CLEAR
 from gateway.store.sqlite.generations import Recovered, recover
@@ -254,6 +254,9 @@ def recover_store(settings: Settings, *, snapshot: bool, with_log: bool) -> Reco
     last served here. Raises ``StoreError`` with the reason."""
     if not settings.store.url:
         return recover(settings.store.path, snapshot=snapshot, with_log=with_log)
+    for option, given in (("--snapshot", snapshot), ("--with-log", with_log)):
+        if given:
+            raise StoreError(f"store.url: the database is on PostgreSQL, and {option} is for one in a file")
     from gateway.store import postgres
 
     renewed = postgres.recover(settings.store.url, password(settings.store))

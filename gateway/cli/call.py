@@ -16,6 +16,7 @@ from gateway.api import strict_json
 from gateway.api.v1 import services
 from gateway.cli.connection import COMMAND_SECONDS, DEFAULT_TARGET, TargetOption, as_dict, connect
 from gateway.cli.last_call import METHOD
+from gateway.cli.option_values import refuse_typed
 from gateway.cli.output import out, print_json, print_json_line
 
 PACKAGE: Final = "gateway.api.v1"
@@ -65,6 +66,7 @@ def call(
     """
     known = methods()
     if method is None:
+        refuse_typed("is for a call: name SERVICE/METHOD", timeout="--timeout", target="--target")
         for name in known:
             out().print(name)
         return

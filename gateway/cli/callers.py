@@ -9,7 +9,7 @@ import typer
 from gateway.api.v1.caller_pb2 import Caller, CreateCallerRequest, ListCallersRequest, RevokeCallerRequest
 from gateway.api.v1.caller_pb2 import Role as ApiRole
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment
-from gateway.cli.option_values import each_once, one_of, pair_of, spelled
+from gateway.cli.option_values import each_once, one_of, pair_of, refuse_typed, spelled
 from gateway.cli.output import JsonOption, done, local, note, out, print_json, say, table
 from gateway.cli.serve import DEFAULT_CONFIG, ConfigOption
 
@@ -76,6 +76,10 @@ def add(
     The token is sent with each call; `gateway` itself takes it from the file named by --token-file or
     GATEWAY_TOKEN_FILE.
     """
+    if offline:
+        refuse_typed("is of a gateway that runs: --offline asks none", target="--target")
+    else:
+        refuse_typed("goes with --offline: a gateway that runs has its settings", config="--config")
     asked = Caller(
         name=name,
         roles=[each.value_in_api for each in role],

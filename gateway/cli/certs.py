@@ -9,6 +9,7 @@ import typer
 from gateway.api.v1.signing_pb2 import SigningAnswer, SigningAnswerRefusal
 from gateway.cli import certificates
 from gateway.cli.connection import DEFAULT_TARGET, TargetOption, connect
+from gateway.cli.option_values import refuse_typed
 from gateway.cli.output import note, printable, say
 from gateway.client import CertificateSigning
 
@@ -60,6 +61,8 @@ def sign(
 
     The gateway must let in chargers by the same CA (client_authority). A deployment has its own signing service.
     """
+    if refuse is not None:
+        refuse_typed("is of certificates, and --refuse signs none", days="--days")
     authority = certificates.read_authority(directory)
     count = 0
     with connect(target) as gateway, CertificateSigning(gateway.signing.SignCertificates) as signing:

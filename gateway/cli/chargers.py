@@ -264,6 +264,9 @@ def update(
     given = read_keys(key, key_text)
     if given is not None and new_key:
         raise typer.BadParameter("--new-key excludes --key and --key-text")
+    both = sorted({key for key, _ in label or ()} & set(remove_label or ()))
+    if both:
+        raise typer.BadParameter(f"--label sets {both[0]}, and --remove-label removes it")
     request = UpdateChargePointRequest(charge_point=ChargePoint(identity=identity))
     if registration is not None:
         request.charge_point.registration = registration.value_in_api

@@ -17,6 +17,7 @@ from gateway.cli.connection import (
     pages,
 )
 from gateway.cli.list_options import FilterOption, LabelOption, OrderOption
+from gateway.cli.option_values import refuse_typed
 from gateway.cli.output import JsonOption, facts, local, note, out, print_json, table
 from gateway.cli.transactions import CallersOption, LimitOption
 
@@ -28,6 +29,9 @@ def commands(context: typer.Context, target: TargetOption = DEFAULT_TARGET, json
     """List the newest commands to chargers, or run a subcommand."""
     if context.invoked_subcommand is None:
         list_(target=target, json=json)
+        return
+    behind = f"goes behind the subcommand: gateway commands {context.invoked_subcommand}"
+    refuse_typed(behind, target="--target", json="--json")
 
 
 @app.command("list")

@@ -132,6 +132,8 @@ def stop(
     """Ask a charger to stop a transaction: the given one, or the only one that runs."""
     if foreign_number is not None and (transaction is not None or connector_id is not None):
         raise typer.BadParameter("--foreign-number excludes --transaction and --connector")
+    if transaction is not None and connector_id is not None:
+        raise typer.BadParameter("--transaction and --connector are two ways to name one transaction")
     with connect(target) as gateway:
         if transaction is None and foreign_number is None:
             running = open_transactions(gateway, charge_point, connector_id)

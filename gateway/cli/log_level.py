@@ -12,7 +12,16 @@ from gateway.api.v1.diagnostics_pb2 import (
     SetLogLevelResponse,
 )
 from gateway.cli.completion import identities
-from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment
+from gateway.cli.connection import (
+    DEFAULT_TARGET,
+    READ_SECONDS,
+    TargetOption,
+    as_dict,
+    connect,
+    moment,
+    must_exist,
+)
+from gateway.cli.option_values import refuse_typed
 from gateway.cli.output import JsonOption, local, out, print_json, table
 
 DEFAULT = "default"
@@ -32,7 +41,8 @@ def log_level(
         str,
         typer.Option(
             autocompletion=identities,
-            help="Of this charger alone; at debug each of its messages is a line, without secrets.",
+            help="Of this charger alone; at debug each of its messages is a line, without secrets. Without LEVEL: show "
+            "what holds for it.",
         ),
     ] = "",
     seconds: Annotated[int, typer.Option("--for", min=1, max=86_400, help="Seconds after which it ends.")] = (
@@ -43,9 +53,15 @@ def log_level(
 ) -> None:
     """Show the levels of the log, or set one, which ends in its time."""
     found: GetLogLevelsResponse | SetLogLevelResponse
+    if level in (None, DEFAULT):
+        refuse_typed(f"is for a LEVEL that ends, one of: {', '.join(WORDS[:-1])}", seconds="--for")
     if level is None:
         with connect(target) as gateway:
             found = gateway.diagnostics.GetLogLevels(GetLogLevelsRequest(), timeout=READ_SECONDS)
+            if charger:
+                _keep_only(charger, found)
+                if not any(each.charge_point for each in found.overrides):
+                    must_exist(gateway, charger)
     else:
         if level not in WORDS:
             raise typer.BadParameter(f"expected one of: {', '.join(WORDS)}", param_hint="LEVEL")
@@ -64,6 +80,13 @@ def log_level(
         for each in found.overrides
     ]
     out().print(table("of", "level", "until", rows=rows))
+
+
+def _keep_only(charger: str, found: GetLogLevelsResponse) -> None:
+    """Leave out the levels of other chargers."""
+    kept = [each for each in found.overrides if each.charge_point in ("", charger)]
+    del found.overrides[:]
+    found.overrides.extend(kept)
 
 
 def _word(level: LogLevel.ValueType) -> str:

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 import typer
+from typer._click.core import ParameterSource  # typer exports it not
+from typer._click.globals import get_current_context  # typer exports it not
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -72,6 +74,19 @@ def pair_of(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise typer.BadParameter(f"expected key=value, found {text!r}")
     return key, value
+
+
+def is_typed(name: str) -> bool:
+    """Return true if a parameter of the running command was typed, and is neither its default nor the environment's."""
+    return get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def refuse_typed(reason: str, **options: str) -> None:
+    """Raises BadParameter for the first of these options (parameter to option) that was typed where it would count for
+    nothing. ``reason`` follows its name."""
+    for name, option in options.items():
+        if is_typed(name):
+            raise typer.BadParameter(reason, param_hint=option)
 
 
 def each_once(given: list[tuple[str, Any]] | None) -> list[tuple[str, Any]] | None:

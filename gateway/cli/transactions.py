@@ -35,7 +35,7 @@ from gateway.cli.connection import (
 )
 from gateway.cli.energy import cost, energy, estimate
 from gateway.cli.list_options import FilterOption, LabelOption, OrderOption
-from gateway.cli.option_values import moment_of, one_of, spelled
+from gateway.cli.option_values import moment_of, one_of, refuse_typed, spelled
 from gateway.cli.output import JsonOption, facts, kilowatt_hours, local, note, out, print_json, table
 from gateway.client import new_request_id
 
@@ -63,6 +63,9 @@ def transactions(context: typer.Context, target: TargetOption = DEFAULT_TARGET, 
     """List the newest transactions, or run a subcommand."""
     if context.invoked_subcommand is None:
         list_(target=target, json=json)
+        return
+    behind = f"goes behind the subcommand: gateway transactions {context.invoked_subcommand}"
+    refuse_typed(behind, target="--target", json="--json")
 
 
 @app.command("list")
@@ -139,6 +142,8 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """A transaction, and its readings in the order of receipt."""
+    if not readings:
+        refuse_typed("is of the readings, which --no-readings leaves out", limit="--limit")
     with connect(target) as gateway:
         found = gateway.transactions.GetTransaction(
             GetTransactionRequest(transaction_id=transaction), timeout=READ_SECONDS
@@ -180,6 +185,8 @@ def close(
     later still counts."""
     if at is not None and meter_wh is None:
         raise typer.BadParameter("is the time of --meter-wh", param_hint="--at")
+    if insist and meter_wh is None:
+        raise typer.BadParameter("is for the register that --meter-wh gives", param_hint="--insist")
     with connect(target) as gateway:
         request = CloseTransactionRequest(
             transaction_id=transaction,

@@ -64,6 +64,8 @@ def watch(
     """
     if from_beginning and after is not None:
         raise typer.BadParameter("--from-beginning and --after exclude each other")
+    if live and json:
+        raise typer.BadParameter("--live and --json exclude each other")
     request = WatchEventsRequest(
         charge_points=charge_points or (), types=types or (), callers=callers or (), labels=dict(label or ())
     )

@@ -131,6 +131,16 @@ def test_a_question_says_how_far_the_backup_goes(config: Path, tmp_path: Path) -
     assert len(list(tmp_path.glob("*-replaced-*"))) == 1
 
 
+@pytest.mark.parametrize("option", ["--snapshot", "--with-log"])
+def test_what_is_for_a_file_is_refused_for_postgresql(config: Path, tmp_path: Path, option: str) -> None:
+    """Before the database is reached."""
+    text = config.read_text(encoding="utf-8").replace(f'path = "{tmp_path}/gateway.db"', 'url = "postgresql:///g"')
+    config.write_text(text, encoding="utf-8")
+    done = run(config, "recover", option)
+    assert done.exit_code == 1
+    assert f"store.url: the database is on PostgreSQL, and {option} is for one in a file" in done.stderr
+
+
 def test_a_database_on_postgresql_is_no_file(config: Path, tmp_path: Path) -> None:
     """One that lies where SQLite's would is not taken for it: it has tools of its own."""
     run(config, "backup", tmp_path / "b.db")

@@ -398,6 +398,9 @@ BAD = [
     (pb.ResetRequest(charge_point="CP1", request_id="a\nb", type=1), "Reset", {"request_id"}),
     (pb.UnlockConnectorRequest(**NO_ID), "UnlockConnector", {"connector"}),
     (pb.RemoteStartTransactionRequest(**NO_ID), "RemoteStartTransaction", {"id_tag"}),
+    (pb.RemoteStopTransactionRequest(**NO_ID), "RemoteStopTransaction", {"transaction_id"}),
+    (pb.RemoteStopTransactionRequest(transaction_id="tx_1", foreign_number=0, **NO_ID),
+     "RemoteStopTransaction", {"foreign_number"}),
     (pb.SetChargingProfileRequest(**NO_ID), "SetChargingProfile", {"connector", "charging_profile"}),
     (
         pb.SetChargingProfileRequest(connector=ONE, charging_profile=common_pb2.ChargingProfile(), **NO_ID),

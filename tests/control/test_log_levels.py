@@ -44,6 +44,7 @@ async def test_a_level_that_can_not_be_meant_is_refused_by_name(gateway, failing
         (wanted(pb.LOG_LEVEL_DEBUG, seconds=0), "duration"),
         (wanted(pb.LOG_LEVEL_DEBUG, seconds=86_401), "duration"),
         (wanted(9), "level"),
+        (wanted(pb.LOG_LEVEL_UNSPECIFIED), "duration"),
         (wanted(pb.LOG_LEVEL_DEBUG, "x" * 49), "charge_point"),
     ):
         problem = await failing(rpc, request)

@@ -2224,7 +2224,7 @@ class RemoteStopTransactionRequest(_message.Message):
     the outcome of that command, as known by then.
     """
     transaction_id: _builtins.str
-    """The gateway's id of the transaction. This or foreign_number is required."""
+    """The gateway's id of the transaction. Either this or foreign_number is required; both are refused."""
     foreign_number: _builtins.int
     """The number of a transaction that is not the gateway's: one that the charger began under another system and still
     names (event transaction.foreign). Refused where it is the number of a transaction of the gateway's.

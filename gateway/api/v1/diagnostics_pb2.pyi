@@ -596,7 +596,7 @@ class SetLogLevelRequest(_message.Message):
     """The level; unset: the settings' again."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """For how long, in whole seconds: 1 to 86,400. Required with a level."""
+        """For how long, in whole seconds: 1 to 86,400. Required with a level, and refused without one."""
 
     def __init__(
         self,

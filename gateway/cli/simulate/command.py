@@ -15,6 +15,7 @@ import typer
 from gateway.api.v1.charge_point_pb2 import ChargePoint, CreateChargePointRequest, UpdateChargePointRequest
 from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, connect
 from gateway.cli.key_options import KeyOption, KeyTextOption, read_keys
+from gateway.cli.option_values import refuse_typed
 from gateway.cli.output import JsonOption, note, print_json_line, say
 from gateway.cli.pem import read_authority
 from gateway.cli.simulate.progress import SimulationProgress
@@ -76,6 +77,8 @@ def simulate(
         given = b""  # the certificate stands in its place
     if (given is None) == (not create):
         raise typer.BadParameter("give either --key (or --key-text) or --create")
+    if not create:
+        refuse_typed("goes with --create: chargers connect to --url", target="--target")
     if certificate is not None and count > 1:
         raise typer.BadParameter("a certificate is one charger's", param_hint="--certificate")
     if phases not in (1, 3):

@@ -100,6 +100,8 @@ def remote_start_transaction(request: pb.RemoteStartTransactionRequest, fields: 
 
 def remote_stop_transaction(request: pb.RemoteStopTransactionRequest, fields: Fields) -> c.RemoteStopTransaction:
     if request.HasField("foreign_number"):
+        if request.transaction_id:
+            fields.wrong("foreign_number", "must be left out where transaction_id is set")
         return c.RemoteStopTransaction(request.transaction_id, request.foreign_number)
     return c.RemoteStopTransaction(fields.text("transaction_id", request.transaction_id))
 

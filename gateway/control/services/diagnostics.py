@@ -100,6 +100,8 @@ class DiagnosticsRpcs(Service, DiagnosticsServiceServicer):
         seconds = fields.optional_seconds("duration", request, "duration")
         if level is not None and not MIN_SECONDS <= (seconds or 0) <= MAX_SECONDS:
             fields.wrong("duration", f"must be {MIN_SECONDS} to {MAX_SECONDS:,} seconds")
+        if not request.level and request.HasField("duration"):
+            fields.wrong("duration", "must be left out where level is unset: the settings' level has no end")
         if len(request.charge_point) > MAX_CHARACTERS:
             fields.wrong("charge_point", f"must have at most {MAX_CHARACTERS} characters")
         fields.check()
