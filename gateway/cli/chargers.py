@@ -26,6 +26,7 @@ from gateway.cli.connection import (
     TargetOption,
     as_dict,
     connect,
+    must_administer,
     pages,
     request_id,
 )
@@ -325,6 +326,7 @@ def remove(
     """Remove a charger and its keys, and end its connection. Its transactions and events stay."""
     with connect(target) as gateway:
         if not yes and not json:
+            must_administer(gateway)
             gateway.charge_points.GetChargePoint(GetChargePointRequest(identity=identity), timeout=READ_SECONDS)
         if not agreed(f"Remove {printable(identity)} and its keys?", yes, json):
             fail("nothing was removed")

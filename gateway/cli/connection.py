@@ -19,12 +19,15 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from typer._click.globals import get_current_context  # typer exports it not
 
+from gateway.api.v1.caller_pb2 import Role
 from gateway.api.v1.charge_point_pb2 import GetChargePointRequest
 from gateway.api.v1.common_pb2 import ConnectorAddress
 from gateway.api.v1.reading_pb2 import ChargingState
+from gateway.api.v1.server_pb2 import GetServerInfoRequest
+from gateway.cli.exit_codes import ExitCode
 from gateway.cli.field_options import written
 from gateway.cli.last_call import METHOD, LastCall
-from gateway.cli.output import CommandFailed, age
+from gateway.cli.output import CommandFailed, age, fail
 from gateway.cli.wait_notes import WaitNotes
 from gateway.client import GatewayClient, Problem, Tls, new_request_id, problem_of
 
@@ -224,6 +227,20 @@ def must_exist(gateway: GatewayClient, charge_point: str) -> None:
     """Raises grpc.RpcError, NOT_FOUND, where there is no such charge point: a list that is empty because its filter is
     mistyped must not look like one of a charge point that has nothing."""
     gateway.charge_points.GetChargePoint(GetChargePointRequest(identity=charge_point), timeout=READ_SECONDS)
+
+
+def must_administer(gateway: GatewayClient) -> None:
+    """Before a question whose yes would be refused: raises CommandFailed where the caller lacks the role `administer`.
+    A gateway that does not say what its callers may do is asked the thing itself, after the question."""
+    try:
+        asks = gateway.server.GetServerInfo(GetServerInfoRequest(), timeout=READ_SECONDS)
+    except grpc.RpcError as error:
+        if problem_of(error).code is grpc.StatusCode.UNIMPLEMENTED:
+            return
+        raise
+    if asks.HasField("caller") and Role.ROLE_ADMINISTER not in asks.caller.roles:
+        metadata = {"caller": asks.caller.name, "role": "administer"}
+        fail(f"the caller {asks.caller.name} lacks the role administer", ExitCode.FAILED, "ROLE_MISSING", metadata)
 
 
 # --- errors ---------------------------------------------------------------------------------------------------

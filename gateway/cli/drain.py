@@ -6,7 +6,7 @@ import grpc
 import typer
 
 from gateway.api.v1.server_pb2 import DrainProgress, DrainRequest, DrainStage, WatchDrainRequest
-from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect
+from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, must_administer
 from gateway.cli.output import JsonOption, agreed, fail, print_json_line, say
 
 OVER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
@@ -37,6 +37,8 @@ def drain(
         request.deadline.FromSeconds(deadline)
     with connect(target) as gateway:
         courses: Any = None
+        if not (yes or json):
+            must_administer(gateway)
         if watch or not (yes or json):  # a gateway that is out of reach, or hears no such caller, refuses it here
             courses = gateway.server.WatchDrain(WatchDrainRequest())
             next(courses, None)  # the watch is there before the drain: behind it none may begin any more

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gateway.api.v1.retention_pb2 import ConfirmClockRequest, GetRetentionRequest, Retention
-from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment
+from gateway.cli.connection import DEFAULT_TARGET, READ_SECONDS, TargetOption, as_dict, connect, moment, must_administer
 from gateway.cli.output import JsonOption, agreed, facts, fail, local, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Deleting by age, and the clock that it rests on.")
@@ -29,6 +29,8 @@ def confirm(
     with connect(target) as gateway:
         found = gateway.retention.GetRetention(GetRetentionRequest(), timeout=READ_SECONDS).retention
         if found.waiting and not yes:
+            if not json:
+                must_administer(gateway)
             shown = f"The gateway's clock shows {local(moment(found, 'clock_time'))} ({found.reason}). Is that right?"
             if not agreed(shown, yes, json):
                 fail("nothing was confirmed: set the gateway's clock")

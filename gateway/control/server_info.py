@@ -23,6 +23,7 @@ CAPABILITIES: Final = (
     "list-filters",
     "list-positions",
     "nodes",
+    "own-roles",
     "plain-firmware",
     "reflection-v1",
     "response-compression",

@@ -81,6 +81,10 @@ class Caller:
         """Return true if it may call what needs this role."""
         return any(role in IMPLIED[each] for each in self.roles)
 
+    def all_roles(self) -> tuple[Role, ...]:
+        """Its roles, and those that they stand for, in the order of the roles."""
+        return tuple(role for role in Role if self.may(role))
+
 
 def new_token() -> str:
     """A token, to be shown once."""

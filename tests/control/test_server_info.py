@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.api.v1 import caller_pb2 as pb
 from gateway.api.v1 import command_pb2, event_pb2, server_pb2
 from gateway.control.grpc_options import options
 from gateway.control.server_info import CAPABILITIES
-from gateway.domain.callers import Role
+from gateway.domain.callers import Caller, Role, new_token, token_digest
 from gateway.domain.events import ChargePointCreated
 from gateway.errors import StoreUnavailable
-from gateway.store.commits import CreateChargePoint
+from gateway.store.commits import AddCaller, CreateChargePoint
 from gateway.store.sqlite import SqliteStore
 from tests.control.fakes import NOW
 from tests.control.test_authentication import outcome, required
@@ -92,6 +93,39 @@ async def test_any_caller_may_ask(tmp_path, role):
 
         assert await outcome(gateway, tokens[role], asks) is None
         assert (await outcome(gateway, None, asks)).reason == "CALLER_NOT_NAMED"
+
+
+async def test_a_caller_learns_what_it_may_call(tmp_path):
+    """By all its roles, those that another has in it among them, and its scope; nothing of a token."""
+    async with required(tmp_path) as (gateway, tokens):
+        shown = {}
+        tokens["north"] = new_token()
+        north = Caller("north", (Role.OPERATE,), NOW, token_digest(tokens["north"]), scope={"site": "north"})
+        await gateway.journal.commit(AddCaller(north))
+
+        for name, token in tokens.items():
+
+            def asks(client, name=name):
+                shown[name] = client.server.GetServerInfo(ASK, timeout=60).caller
+
+            assert await outcome(gateway, token, asks) is None
+    roles = {
+        name: [pb.Role.Name(each).removeprefix("ROLE_") for each in caller.roles] for name, caller in shown.items()
+    }
+    assert roles == {
+        Role.READ: ["READ"],
+        Role.OPERATE: ["READ", "OPERATE"],
+        Role.ADMINISTER: ["READ", "OPERATE", "ADMINISTER"],
+        Role.VENDOR_DATA: ["VENDOR_DATA"],
+        Role.SIGNING: ["SIGNING"],
+        "north": ["READ", "OPERATE"],
+    }
+    assert shown["north"] == pb.Caller(name="north", roles=shown["north"].roles, scope={"site": "north"})
+
+
+async def test_without_callers_none_is_named(gateway):
+    """All may do everything."""
+    assert not (await gateway.call(gateway.client.server.GetServerInfo, ASK)).HasField("caller")
 
 
 def test_the_page_says_what_each_capability_is():

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gateway.api.v1 import caller_pb2 as gateway_dot_api_dot_v1_dot_caller__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bgateway/api/v1/server.proto\x12\x0egateway.api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x01\n\rDrainProgress\x12)\n\x05stage\x18\x01 \x01(\x0e\x32\x1a.gateway.api.v1.DrainStage\x12\x15\n\rsession_count\x18\x02 \x01(\x03\x12\x12\n\nidle_count\x18\x03 \x01(\x03\x12\x16\n\x0e\x63harging_count\x18\x04 \x01(\x03\x12\x30\n\rleft_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x91\x01\n\x0c\x44rainRequest\x12\x1e\n\x11\x63loses_per_second\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06jitter\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12+\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\n\x12_closes_per_secondB\t\n\x07_jitter\"@\n\rDrainResponse\x12/\n\x08progress\x18\x01 \x01(\x0b\x32\x1d.gateway.api.v1.DrainProgress\"\x13\n\x11WatchDrainRequest\"E\n\x12WatchDrainResponse\x12/\n\x08progress\x18\x01 \x01(\x0b\x32\x1d.gateway.api.v1.DrainProgress\"\x16\n\x14GetServerInfoRequest\"C\n\x15GetServerInfoResponse\x12*\n\x06server\x18\x01 \x01(\x0b\x32\x1a.gateway.api.v1.ServerInfo\"\xd1\x02\n\nServerInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x18\n\x10\x63ontract_version\x18\x02 \x01(\t\x12\x17\n\x0f\x63ontract_digest\x18\x03 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12,\n\x06limits\x18\x05 \x01(\x0b\x32\x1c.gateway.api.v1.ServerLimits\x12(\n\x05store\x18\x06 \x01(\x0b\x32\x19.gateway.api.v1.StoreInfo\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11ocpp_subprotocols\x18\x08 \x03(\t\x12\x18\n\x10\x63\x61llers_required\x18\t \x01(\x08\x12,\n\x07\x63luster\x18\n \x01(\x0b\x32\x1b.gateway.api.v1.ClusterInfo\"o\n\x0b\x43lusterInfo\x12\x12\n\nnode_count\x18\x01 \x01(\x05\x12\x10\n\x08own_slot\x18\x02 \x01(\x05\x12\x10\n\x08own_name\x18\x03 \x01(\t\x12\x18\n\x0b\x63hores_slot\x18\x04 \x01(\x05H\x00\x88\x01\x01\x42\x0e\n\x0c_chores_slot\"\xff\x01\n\x04Node\x12\x0c\n\x04slot\x18\x01 \x01(\x05\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.gateway.api.v1.NodeState\x12\x15\n\rsession_count\x18\x05 \x01(\x03\x12\x13\n\x0bincarnation\x18\x06 \x01(\x03\x12.\n\nsince_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrenew_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ckeeps_chores\x18\t \x01(\x08\"\x12\n\x10ListNodesRequest\"J\n\x11ListNodesResponse\x12#\n\x05nodes\x18\x01 \x03(\x0b\x32\x14.gateway.api.v1.Node\x12\x10\n\x08own_slot\x18\x02 \x01(\x05\"\xd7\x02\n\x0cServerLimits\x12\x15\n\rrequest_bytes\x18\x01 \x01(\x03\x12\x16\n\x0eresponse_bytes\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x1b\n\x13watch_charge_points\x18\x04 \x01(\x05\x12\x1c\n\x14latest_charge_points\x18\x05 \x01(\x05\x12\x1a\n\x12\x63onnection_streams\x18\x06 \x01(\x05\x12\x19\n\x11request_id_length\x18\x07 \x01(\x05\x12\x33\n\x10\x64\x65\x66\x61ult_deadline\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tkeepalive\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\ranswer_margin\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\"Z\n\tStoreInfo\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x16\n\x0e\x66loor_position\x18\x03 \x01(\x03\x12\x15\n\rhead_position\x18\x04 \x01(\x03*\x8e\x01\n\nDrainStage\x12\x1b\n\x17\x44RAIN_STAGE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44RAIN_STAGE_SERVING\x10\x01\x12\x18\n\x14\x44RAIN_STAGE_COMMANDS\x10\x02\x12\x18\n\x14\x44RAIN_STAGE_SESSIONS\x10\x03\x12\x16\n\x12\x44RAIN_STAGE_ENDING\x10\x04*\x82\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fNODE_STATE_LIVE\x10\x01\x12\x17\n\x13NODE_STATE_DRAINING\x10\x02\x12\x15\n\x11NODE_STATE_SILENT\x10\x03\x12\x14\n\x10NODE_STATE_ENDED\x10\x04\x32\xdc\x02\n\rServerService\x12\\\n\rGetServerInfo\x12$.gateway.api.v1.GetServerInfoRequest\x1a%.gateway.api.v1.GetServerInfoResponse\x12\x44\n\x05\x44rain\x12\x1c.gateway.api.v1.DrainRequest\x1a\x1d.gateway.api.v1.DrainResponse\x12U\n\nWatchDrain\x12!.gateway.api.v1.WatchDrainRequest\x1a\".gateway.api.v1.WatchDrainResponse0\x01\x12P\n\tListNodes\x12 .gateway.api.v1.ListNodesRequest\x1a!.gateway.api.v1.ListNodesResponseBO\n\x17internal.gateway.api.v1P\x01Z!gateway.internal/api/v1;gatewayv1\xaa\x02\x0eGateway.Api.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bgateway/api/v1/server.proto\x12\x0egateway.api.v1\x1a\x1bgateway/api/v1/caller.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x01\n\rDrainProgress\x12)\n\x05stage\x18\x01 \x01(\x0e\x32\x1a.gateway.api.v1.DrainStage\x12\x15\n\rsession_count\x18\x02 \x01(\x03\x12\x12\n\nidle_count\x18\x03 \x01(\x03\x12\x16\n\x0e\x63harging_count\x18\x04 \x01(\x03\x12\x30\n\rleft_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x91\x01\n\x0c\x44rainRequest\x12\x1e\n\x11\x63loses_per_second\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06jitter\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12+\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x14\n\x12_closes_per_secondB\t\n\x07_jitter\"@\n\rDrainResponse\x12/\n\x08progress\x18\x01 \x01(\x0b\x32\x1d.gateway.api.v1.DrainProgress\"\x13\n\x11WatchDrainRequest\"E\n\x12WatchDrainResponse\x12/\n\x08progress\x18\x01 \x01(\x0b\x32\x1d.gateway.api.v1.DrainProgress\"\x16\n\x14GetServerInfoRequest\"k\n\x15GetServerInfoResponse\x12*\n\x06server\x18\x01 \x01(\x0b\x32\x1a.gateway.api.v1.ServerInfo\x12&\n\x06\x63\x61ller\x18\x02 \x01(\x0b\x32\x16.gateway.api.v1.Caller\"\xd1\x02\n\nServerInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x18\n\x10\x63ontract_version\x18\x02 \x01(\t\x12\x17\n\x0f\x63ontract_digest\x18\x03 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12,\n\x06limits\x18\x05 \x01(\x0b\x32\x1c.gateway.api.v1.ServerLimits\x12(\n\x05store\x18\x06 \x01(\x0b\x32\x19.gateway.api.v1.StoreInfo\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11ocpp_subprotocols\x18\x08 \x03(\t\x12\x18\n\x10\x63\x61llers_required\x18\t \x01(\x08\x12,\n\x07\x63luster\x18\n \x01(\x0b\x32\x1b.gateway.api.v1.ClusterInfo\"o\n\x0b\x43lusterInfo\x12\x12\n\nnode_count\x18\x01 \x01(\x05\x12\x10\n\x08own_slot\x18\x02 \x01(\x05\x12\x10\n\x08own_name\x18\x03 \x01(\t\x12\x18\n\x0b\x63hores_slot\x18\x04 \x01(\x05H\x00\x88\x01\x01\x42\x0e\n\x0c_chores_slot\"\xff\x01\n\x04Node\x12\x0c\n\x04slot\x18\x01 \x01(\x05\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.gateway.api.v1.NodeState\x12\x15\n\rsession_count\x18\x05 \x01(\x03\x12\x13\n\x0bincarnation\x18\x06 \x01(\x03\x12.\n\nsince_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrenew_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ckeeps_chores\x18\t \x01(\x08\"\x12\n\x10ListNodesRequest\"J\n\x11ListNodesResponse\x12#\n\x05nodes\x18\x01 \x03(\x0b\x32\x14.gateway.api.v1.Node\x12\x10\n\x08own_slot\x18\x02 \x01(\x05\"\xd7\x02\n\x0cServerLimits\x12\x15\n\rrequest_bytes\x18\x01 \x01(\x03\x12\x16\n\x0eresponse_bytes\x18\x02 \x01(\x03\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x1b\n\x13watch_charge_points\x18\x04 \x01(\x05\x12\x1c\n\x14latest_charge_points\x18\x05 \x01(\x05\x12\x1a\n\x12\x63onnection_streams\x18\x06 \x01(\x05\x12\x19\n\x11request_id_length\x18\x07 \x01(\x05\x12\x33\n\x10\x64\x65\x66\x61ult_deadline\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tkeepalive\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\ranswer_margin\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\"Z\n\tStoreInfo\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x16\n\x0e\x66loor_position\x18\x03 \x01(\x03\x12\x15\n\rhead_position\x18\x04 \x01(\x03*\x8e\x01\n\nDrainStage\x12\x1b\n\x17\x44RAIN_STAGE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44RAIN_STAGE_SERVING\x10\x01\x12\x18\n\x14\x44RAIN_STAGE_COMMANDS\x10\x02\x12\x18\n\x14\x44RAIN_STAGE_SESSIONS\x10\x03\x12\x16\n\x12\x44RAIN_STAGE_ENDING\x10\x04*\x82\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fNODE_STATE_LIVE\x10\x01\x12\x17\n\x13NODE_STATE_DRAINING\x10\x02\x12\x15\n\x11NODE_STATE_SILENT\x10\x03\x12\x14\n\x10NODE_STATE_ENDED\x10\x04\x32\xdc\x02\n\rServerService\x12\\\n\rGetServerInfo\x12$.gateway.api.v1.GetServerInfoRequest\x1a%.gateway.api.v1.GetServerInfoResponse\x12\x44\n\x05\x44rain\x12\x1c.gateway.api.v1.DrainRequest\x1a\x1d.gateway.api.v1.DrainResponse\x12U\n\nWatchDrain\x12!.gateway.api.v1.WatchDrainRequest\x1a\".gateway.api.v1.WatchDrainResponse0\x01\x12P\n\tListNodes\x12 .gateway.api.v1.ListNodesRequest\x1a!.gateway.api.v1.ListNodesResponseBO\n\x17internal.gateway.api.v1P\x01Z!gateway.internal/api/v1;gatewayv1\xaa\x02\x0eGateway.Api.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,38 +35,38 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.api.v1.server_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\027internal.gateway.api.v1P\001Z!gateway.internal/api/v1;gatewayv1\252\002\016Gateway.Api.V1'
-  _globals['_DRAINSTAGE']._serialized_start=1935
-  _globals['_DRAINSTAGE']._serialized_end=2077
-  _globals['_NODESTATE']._serialized_start=2080
-  _globals['_NODESTATE']._serialized_end=2210
-  _globals['_DRAINPROGRESS']._serialized_start=113
-  _globals['_DRAINPROGRESS']._serialized_end=288
-  _globals['_DRAINREQUEST']._serialized_start=291
-  _globals['_DRAINREQUEST']._serialized_end=436
-  _globals['_DRAINRESPONSE']._serialized_start=438
-  _globals['_DRAINRESPONSE']._serialized_end=502
-  _globals['_WATCHDRAINREQUEST']._serialized_start=504
-  _globals['_WATCHDRAINREQUEST']._serialized_end=523
-  _globals['_WATCHDRAINRESPONSE']._serialized_start=525
-  _globals['_WATCHDRAINRESPONSE']._serialized_end=594
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=596
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=618
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=620
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=687
-  _globals['_SERVERINFO']._serialized_start=690
-  _globals['_SERVERINFO']._serialized_end=1027
-  _globals['_CLUSTERINFO']._serialized_start=1029
-  _globals['_CLUSTERINFO']._serialized_end=1140
-  _globals['_NODE']._serialized_start=1143
-  _globals['_NODE']._serialized_end=1398
-  _globals['_LISTNODESREQUEST']._serialized_start=1400
-  _globals['_LISTNODESREQUEST']._serialized_end=1418
-  _globals['_LISTNODESRESPONSE']._serialized_start=1420
-  _globals['_LISTNODESRESPONSE']._serialized_end=1494
-  _globals['_SERVERLIMITS']._serialized_start=1497
-  _globals['_SERVERLIMITS']._serialized_end=1840
-  _globals['_STOREINFO']._serialized_start=1842
-  _globals['_STOREINFO']._serialized_end=1932
-  _globals['_SERVERSERVICE']._serialized_start=2213
-  _globals['_SERVERSERVICE']._serialized_end=2561
+  _globals['_DRAINSTAGE']._serialized_start=2004
+  _globals['_DRAINSTAGE']._serialized_end=2146
+  _globals['_NODESTATE']._serialized_start=2149
+  _globals['_NODESTATE']._serialized_end=2279
+  _globals['_DRAINPROGRESS']._serialized_start=142
+  _globals['_DRAINPROGRESS']._serialized_end=317
+  _globals['_DRAINREQUEST']._serialized_start=320
+  _globals['_DRAINREQUEST']._serialized_end=465
+  _globals['_DRAINRESPONSE']._serialized_start=467
+  _globals['_DRAINRESPONSE']._serialized_end=531
+  _globals['_WATCHDRAINREQUEST']._serialized_start=533
+  _globals['_WATCHDRAINREQUEST']._serialized_end=552
+  _globals['_WATCHDRAINRESPONSE']._serialized_start=554
+  _globals['_WATCHDRAINRESPONSE']._serialized_end=623
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=625
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=647
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=649
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=756
+  _globals['_SERVERINFO']._serialized_start=759
+  _globals['_SERVERINFO']._serialized_end=1096
+  _globals['_CLUSTERINFO']._serialized_start=1098
+  _globals['_CLUSTERINFO']._serialized_end=1209
+  _globals['_NODE']._serialized_start=1212
+  _globals['_NODE']._serialized_end=1467
+  _globals['_LISTNODESREQUEST']._serialized_start=1469
+  _globals['_LISTNODESREQUEST']._serialized_end=1487
+  _globals['_LISTNODESRESPONSE']._serialized_start=1489
+  _globals['_LISTNODESRESPONSE']._serialized_end=1563
+  _globals['_SERVERLIMITS']._serialized_start=1566
+  _globals['_SERVERLIMITS']._serialized_end=1909
+  _globals['_STOREINFO']._serialized_start=1911
+  _globals['_STOREINFO']._serialized_end=2001
+  _globals['_SERVERSERVICE']._serialized_start=2282
+  _globals['_SERVERSERVICE']._serialized_end=2630
 # @@protoc_insertion_point(module_scope)

@@ -17,7 +17,7 @@ from gateway.control.jwt_callers import JwtCaller, JwtCallers
 from gateway.control.services.deserialization import Unreadable
 from gateway.control.services.known_callers import Admitted, Known
 from gateway.control.services.refused_calls import RefusedCalls
-from gateway.control.services.rpc import CALLER, SCOPE, Context, failure_of, refuse
+from gateway.control.services.rpc import ADMITTED, CALLER, SCOPE, Context, failure_of, refuse
 from gateway.control.services.scope import Held, OutsideOfScope, Scopes
 from gateway.domain.callers import Caller, Role, token_digest
 from gateway.errors import StoreUnavailable
@@ -262,6 +262,7 @@ class Authentication(Interceptor):
                 return None  # gRPC sends no message where the status isn't OK
             caller = admitted.caller
             CALLER.set(caller.name)  # each call has a task, and so a context, of its own
+            ADMITTED.set(caller)
             if not caller.scope or need is Open.TO_CALLERS or isinstance(request, Unreadable):
                 return await behaviour(request, context)
             SCOPE.set(caller.scope)

@@ -22,6 +22,7 @@ from gateway.control.commit_tracker import CommitTracker
 from gateway.control.convert.requests import MAX_VIOLATIONS
 from gateway.control.errors import Failure, Status, outcome_unknown
 from gateway.control.services.deserialization import Unreadable
+from gateway.domain.callers import Caller
 from gateway.domain.labels import NO_LABELS, Labels
 from gateway.errors import StoreUnavailable
 
@@ -53,6 +54,9 @@ DETAILS_KEY = "grpc-status-details-bin"
 
 CALLER: ContextVar[str] = ContextVar("caller", default="")
 """The name of the caller of the present RPC; empty: callers are not required."""
+
+ADMITTED: ContextVar[Caller | None] = ContextVar("admitted", default=None)
+"""The caller of the present unary RPC, with its roles; None: callers are not required."""
 
 SCOPE: ContextVar[Labels] = ContextVar("scope", default=NO_LABELS)
 """The labels of the present RPC's caller, to which lists are held by their query; empty: all charge points."""

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from importlib import resources
 
 from gateway.api.v1 import server_pb2 as pb
+from gateway.api.v1.caller_pb2 import Caller
 from gateway.api.v1.server_pb2_grpc import ServerServiceServicer
 from gateway.bridge import Bridge
 from gateway.control.commands import MAX_REQUEST_ID
 from gateway.control.convert.common import timestamp
+from gateway.control.convert.enums import ROLE
 from gateway.control.convert.nodes import cluster, node
 from gateway.control.convert.requests import Fields
 from gateway.control.drain import DrainControl
@@ -16,7 +18,7 @@ from gateway.control.server_info import CAPABILITIES, ServerFacts
 from gateway.control.services.deserialization import MAX_REQUEST_BYTES
 from gateway.control.services.event import MAX_CHARGE_POINTS
 from gateway.control.services.paging import MAX_SIZE
-from gateway.control.services.rpc import CALLER, MARGIN_SECONDS, Context, Service, changing, streaming, unary
+from gateway.control.services.rpc import ADMITTED, CALLER, MARGIN_SECONDS, Context, Service, changing, streaming, unary
 from gateway.domain.drain import MAX_DEADLINE_SECONDS, MAX_RATE, DrainProgress, DrainStage
 
 CONTRACT_VERSION = "v1"
@@ -87,6 +89,11 @@ class ServerRpcs(Service, ServerServiceServicer):
         found = await self.call(context, self._facts.store)
         nodes = await self.call(context, self._facts.known_nodes)
         response = pb.GetServerInfoResponse(server=self._known)
+        asks = ADMITTED.get()
+        if asks is not None:
+            response.caller.MergeFrom(
+                Caller(name=asks.name, roles=map(ROLE.number, asks.all_roles()), scope=asks.scope)
+            )
         response.server.store.MergeFrom(
             pb.StoreInfo(
                 store_id=found.store_id,
