@@ -50,7 +50,8 @@ WELL_KNOWN: Mapping[str, Schema] = {
 ABOUT = (
     "The methods of the gateway's control interface over HTTP and JSON. Each is POST with a JSON body; those that "
     "change nothing and ask no charger are GET as well, with the fields of the request as parameters: a field of a "
-    "message and a map's key follow a dot. A method that streams its responses answers with lines of JSON, or with "
+    "message follows a dot, and so does a map's key, or it stands in brackets. What a GET has no parameter for goes by "
+    "POST. A method that streams its responses answers with lines of JSON, or with "
     "server-sent events where Accept asks for them."
 )
 
@@ -238,21 +239,32 @@ def _service(
             }
         }
         if reads(name):
-            request = messages[method.input_type.rpartition(".")[2]]
+            request = messages[method.input_type.removeprefix(f".{package}.")]
             found["get"] = {
                 "operationId": f"{service.name}_{method.name}_by_GET",
                 **shared,
-                "parameters": [DEADLINE, *resume, *_parameters(request)],
+                "parameters": [DEADLINE, *resume, *_parameters(request, messages, package)],
             }
         yield f"{PREFIX}{service.name}/{method.name}", found
 
 
-def _parameters(request: DescriptorProto) -> Iterator[Schema]:
-    """The fields that are a parameter by their own name; those of messages and maps follow a dot."""
+def _parameters(
+    request: DescriptorProto, messages: Mapping[str, DescriptorProto], package: str, before: str = ""
+) -> Iterator[Schema]:
+    """The fields that go into a query: those of a message behind its name, and a map as the object that it is. A list
+    of messages does not."""
+    maps = {each.name: each for each in request.nested_type if each.options.map_entry}
     for field in request.field:
-        known = field.type in KINDS or field.type_name in WELL_KNOWN or field.type == FieldDescriptorProto.TYPE_ENUM
-        if known:
-            yield {"name": field.json_name, "in": "query", "schema": _field(field, {})}
+        name = f"{before}{field.json_name}"
+        if field.type in KINDS or field.type_name in WELL_KNOWN or field.type == FieldDescriptorProto.TYPE_ENUM:
+            yield {"name": name, "in": "query", "schema": _field(field, {})}
+        elif (entry := maps.get(field.type_name.rpartition(".")[2])) is not None:
+            if entry.field[1].type in KINDS:
+                schema = _field(field, maps)
+                yield {"name": name, "in": "query", "style": "deepObject", "explode": True, "schema": schema}
+        elif field.label != FieldDescriptorProto.LABEL_REPEATED:
+            inner = messages[field.type_name.removeprefix(f".{package}.")]
+            yield from _parameters(inner, messages, package, f"{name}.")
 
 
 def _responses(method: MethodDescriptorProto) -> Schema:

@@ -80,15 +80,15 @@ def _count(body: bytes) -> None:
 
 
 def from_query(descriptor: Descriptor, query: str) -> Message:
-    """The message of query parameters: a field's name, or names with dots, for each; a list is a name repeated. Raises
-    ``Failure``."""
+    """The message of query parameters: a field's name, or names with dots, for each; a list is a name repeated, and a
+    map's key follows a dot or stands in brackets, as OpenAPI has it (deepObject). Raises ``Failure``."""
     try:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except ValueError as error:
         raise malformed(f"the query: {error}") from None
     tree: Tree = {}
     for name, value in pairs:
-        _put(tree, descriptor, name, name.split("."), value)
+        _put(tree, descriptor, name, *_path(name), value)
     message: Message = GetMessageClass(descriptor)()
     try:
         return strict_json.from_tree(tree, message)
@@ -96,7 +96,15 @@ def from_query(descriptor: Descriptor, query: str) -> Message:
         raise malformed(str(error)) from None
 
 
-def _put(tree: Tree, descriptor: Descriptor, name: str, path: list[str], value: str) -> None:
+def _path(name: str) -> tuple[list[str], str | None]:
+    """The path of a parameter, and the key of a map where that is in brackets behind it; None: it is not."""
+    if not name.endswith("]") or "[" not in name:
+        return name.split("."), None
+    fields, _, key = name.removesuffix("]").partition("[")
+    return fields.split("."), key
+
+
+def _put(tree: Tree, descriptor: Descriptor, name: str, path: list[str], key: str | None, value: str) -> None:
     """Put a parameter's value where its path says."""
     first, *rest = path
     field = descriptor.fields_by_name.get(first) or descriptor.fields_by_camelcase_name.get(first)
@@ -104,17 +112,17 @@ def _put(tree: Tree, descriptor: Descriptor, name: str, path: list[str], value: 
         raise malformed(f"there is no field {name[:100]}")
     inner = field.message_type
     if inner is not None and inner.GetOptions().map_entry:
-        if not rest or inner.fields_by_name["value"].message_type is not None:
-            raise malformed(f"{name[:100]}: a map's key has to follow, as in {first}.key=value")
-        entries, key = tree.setdefault(field.name, {}), ".".join(rest)
+        if bool(rest) == (key is not None) or inner.fields_by_name["value"].message_type is not None:
+            raise malformed(f"{name[:100]}: a map's key has to follow, as in {first}.key=value or {first}[key]=value")
+        entries, key = tree.setdefault(field.name, {}), ".".join(rest) if key is None else key
         if key in entries:
             raise malformed(f"{name[:100]}: there is one value, and it is given twice")
         entries[key] = value
     elif inner is not None and inner.full_name not in _TEXTS:
         if not rest or field.is_repeated:
             raise malformed(f"{name[:100]}: that is no single value; send it by POST")
-        _put(tree.setdefault(field.name, {}), inner, name, rest, value)
-    elif rest:
+        _put(tree.setdefault(field.name, {}), inner, name, rest, key, value)
+    elif rest or key is not None:
         raise malformed(f"there is no field {name[:100]}")
     elif field.is_repeated:
         tree.setdefault(field.name, []).append(_scalar(field, value))

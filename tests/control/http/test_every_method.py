@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 from urllib.parse import urlencode
@@ -12,12 +12,13 @@ import jsonschema_rs
 import pytest
 import trio
 from google.protobuf import descriptor_pool, json_format
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from gateway.client import GatewayClient, problem_of
 from gateway.control.access import NEEDS
+from gateway.control.http.messages import from_query
 from gateway.control.http.methods import PACKAGE, RESUMED, reads
 from gateway.domain.callers import Role
 from tests.control.fakes import Control, control
@@ -187,6 +188,57 @@ def test_the_document_says_what_resumes() -> None:
         if any(each["name"] == "Last-Event-ID" for each in verbs["post"]["parameters"])
     }
     assert found == RESUMED
+
+
+SCALARS = {"boolean": "true", "integer": "1", "number": "1", "string": "1"}
+"""A value of each kind, as it stands in a query."""
+
+
+def given(parameter: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A parameter of the document with a value, as the document says that it is written."""
+    schema = parameter["schema"]
+    if parameter.get("style") == "deepObject":
+        assert schema["type"] == "object"
+        return [(f"{parameter['name']}[{key}]", SCALARS[schema["additionalProperties"]["type"]]) for key in "ab"]
+    if schema.get("type") == "array":
+        return [*given({**parameter, "schema": schema["items"]})] * 2
+    if "$ref" in schema:
+        return [(parameter["name"], DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["enum"][1])]
+    texts = {"date-time": "2026-01-01T00:00:00Z", "base64": "AAAA"}
+    text = texts.get(schema.get("format") or schema.get("contentEncoding"), SCALARS[schema["type"]])
+    text = "1s" if "pattern" in schema else text
+    return [(parameter["name"], text)]
+
+
+def into_queries(descriptor: Descriptor, before: str = "") -> Iterator[str]:
+    """The fields that a query takes, as it has them: found by trying."""
+    for field in descriptor.fields:
+        name = f"{before}{field.json_name}"
+        kind = field.message_type
+        well_known = kind is not None and kind.full_name.startswith("google.protobuf.")
+        if kind is not None and not well_known and not field.is_repeated:
+            yield from into_queries(kind, f"{name}.")
+        elif kind is None or well_known or kind.GetOptions().map_entry:
+            yield name
+
+
+def test_the_document_has_each_parameter_that_a_query_takes() -> None:
+    """Maps and the fields of messages among them; each fills its field when it is written as the document says."""
+    got = {path: verbs["get"] for path, verbs in DOCUMENT["paths"].items() if "get" in verbs}
+    maps = 0
+    for path, found in got.items():
+        service, _, method = path.removeprefix("/v1/").partition("/")
+        request = descriptor_pool.Default().FindServiceByName(f"{PACKAGE}.{service}").methods_by_name[method].input_type
+        parameters = {each["name"]: each for each in found["parameters"] if each.get("in") == "query"}
+        assert (path, sorted(parameters)) == (path, sorted(into_queries(request)))
+        for name, parameter in parameters.items():
+            filled: Any = json_format.MessageToDict(from_query(request, urlencode(given(parameter))))
+            for part in name.split("."):
+                filled = filled[part]
+            if isinstance(filled, dict):
+                assert filled == {"a": "1", "b": "1"}
+                maps += 1
+    assert maps >= 11
 
 
 @pytest.mark.parametrize(
