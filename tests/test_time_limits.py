@@ -19,7 +19,6 @@ OTHERS = ("soak", "bench", "mutants", "cluster")
 """Folders whose times are what is measured, or that of long runs outside the suite."""
 
 ALLOWED = {
-    "app/test_every_setting.py: _: 10": "a drain of half a second, against one of fifteen: the setting itself",
     "transport/test_listener.py: test_a_bug_around_a_connection_keeps_no_other_out: 2": "its end is swallowed: a pause",
 }
 

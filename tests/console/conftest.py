@@ -107,5 +107,5 @@ def visitors(stage: Stage) -> Iterator[Callable[[], Visitor]]:
 def visitor(visitors: Callable[[], Visitor]) -> Visitor:
     """A browser that has been to the first page."""
     made = visitors()
-    made.get("/")
+    made.open("/")
     return made

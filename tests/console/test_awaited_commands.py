@@ -73,7 +73,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowStore]:
 def visitor(slow: SlowStore) -> Iterator[Visitor]:
     with console(ConsoleSettings(slow.fake.target)) as made:
         found = made()
-        found.get("/charge-points/CP1/actions/reset")
+        found.open("/charge-points/CP1/actions/reset")
         yield found
 
 

@@ -40,7 +40,7 @@ def fake() -> Iterator[FakeGateway]:
 def visitor(fake: FakeGateway) -> Iterator[Visitor]:
     with console(ConsoleSettings(fake.target)) as made:
         found = made()
-        found.get("/charge-points/CP1/actions/reset")
+        found.open("/charge-points/CP1/actions/reset")
         yield found
 
 

@@ -25,7 +25,7 @@ from gateway.domain.callers import Role
 from gateway.domain.events import CertificateInstalled, TransactionOrphaned, TransactionStarted
 from gateway.domain.values import ConnectorAddress
 from tests.console.conftest import Stage
-from tests.console.test_signing_in import served, sign_in
+from tests.console.test_signing_in import served
 from tests.console.visitor import Visitor
 from tests.control.test_authentication import required, serving
 
@@ -42,7 +42,7 @@ async def as_operator(tmp_path: Path, prepare: Any, act: Callable[[Any, Any, Any
         def acting() -> None:
             with served(gateway) as made:
                 visitor = made()
-                sign_in(visitor, tokens[role])
+                visitor.sign_in(tokens[role])
                 act(visitor, gateway, tokens)
 
         await trio.to_thread.run_sync(acting)

@@ -28,9 +28,10 @@ from tests.console.visitor import Visitor, console
 def charging(stage: Stage, visitors: object) -> str:
     """The session of HOME-2, which a page has started."""
     made: Visitor = visitors()  # type: ignore[operator]
-    made.get("/")
+    made.open("/")
     stage.plug_in("HOME-2")
     answer = made.submit("/charge-points/HOME-2/actions/start", id_tag="FAMILY", connector="1")
+    assert answer.status == 303, (answer.status, answer.words)
     place = answer.headers["location"]
     with made.stream(f"{place}/live") as stream:
         shown, _ = stream.next("fragments", lambda each: "done" in each["stages"])
@@ -195,9 +196,9 @@ def test_operations_are_live(stage: Stage, visitor: Visitor) -> None:
         shown, _ = stream.next("fragments", lambda each: "condition" in each)
         assert "jobs" in shown
         assert re.search(r"<td>events</td>.*<td class=\"num\">\d", shown["condition"])
-        visitor.submit("/charge-points/HOME-1/actions/pause", connector="1")
+        visitor.follow(visitor.submit("/charge-points/HOME-1/actions/pause", connector="1"))
         stream.next("fragments", lambda each: "pause charging" in each.get("newest", ""))
-    visitor.submit("/charge-points/HOME-1/actions/resume", connector="1")
+    visitor.follow(visitor.submit("/charge-points/HOME-1/actions/resume", connector="1"))
     watch.cancel()
 
 

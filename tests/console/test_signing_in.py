@@ -31,11 +31,6 @@ def served(gateway: Any, clock: Callable[[], float] | None = None, **settings: A
         yield made
 
 
-def sign_in(visitor: Visitor, token: str, to: str = "/") -> Any:
-    page = visitor.get("/sign-in")
-    return visitor.post("/sign-in", {"form_token": page.form_token, "token": token, "to": to})
-
-
 async def in_thread(act: Callable[[], None]) -> None:
     await trio.to_thread.run_sync(act)
 
@@ -50,10 +45,10 @@ async def test_a_person_signs_in_and_out(tmp_path: Path) -> None:
                 visitor = made()
                 asked = visitor.get("/charge-points/CP1")
                 assert asked.headers["location"] == "/sign-in?to=%2Fcharge-points%2FCP1"
-                assert sign_in(visitor, "stranger").status == 403
-                assert sign_in(visitor, "two words").status == 400
-                assert sign_in(visitor, "x" * (MAX_TOKEN + 1)).status == 400
-                answer = sign_in(visitor, tokens[Role.READ], "/charge-points/CP1")
+                assert visitor.try_to_sign_in("stranger").status == 403
+                assert visitor.try_to_sign_in("two words").status == 400
+                assert visitor.try_to_sign_in("x" * (MAX_TOKEN + 1)).status == 400
+                answer = visitor.sign_in(tokens[Role.READ], "/charge-points/CP1")
                 cookie = answer.headers["set-cookie"]
                 assert "HttpOnly" in cookie
                 assert "SameSite=strict" in cookie
@@ -76,7 +71,7 @@ async def test_nobody_is_led_elsewhere(tmp_path: Path, to: str) -> None:
 
         def act() -> None:
             with served(gateway) as made:
-                assert sign_in(made(), tokens[Role.READ], to).headers["location"] == "/"
+                assert made().sign_in(tokens[Role.READ], to).headers["location"] == "/"
 
         await in_thread(act)
 
@@ -101,7 +96,7 @@ async def test_a_person_who_only_reads_is_refused_every_action_by_the_gateway(tm
         def act() -> None:
             with served(gateway) as made:
                 visitor = made()
-                sign_in(visitor, tokens[Role.READ])
+                visitor.sign_in(tokens[Role.READ])
                 for action in ACTIONS:
                     page = visitor.submit(f"/charge-points/CP1/actions/{action}", **fields[action])
                     assert page.status == 403, (action, page.words)
@@ -128,7 +123,7 @@ async def test_a_credential_that_is_revoked_leads_back_to_the_sign_in(tmp_path: 
         def act() -> None:
             with served(gateway) as made:
                 visitor = made()
-                sign_in(visitor, tokens[Role.OPERATE])
+                visitor.sign_in(tokens[Role.OPERATE])
                 assert visitor.get("/").status == 200
                 with serving(gateway, tokens[Role.ADMINISTER]) as client:
                     names = [each.name for each in client.callers.ListCallers(_list(), timeout=10).callers]
@@ -164,7 +159,7 @@ async def test_a_form_that_is_sent_after_the_credential_was_revoked_does_nothing
         def act() -> None:
             with served(gateway) as made:
                 visitor = made()
-                sign_in(visitor, tokens[Role.OPERATE])
+                visitor.sign_in(tokens[Role.OPERATE])
                 form = {"form_token": visitor.get(place).form_token} | fields
                 with serving(gateway, tokens[Role.ADMINISTER]) as client:
                     client.callers.RevokeCaller(RevokeCallerRequest(name=Role.OPERATE.value), timeout=10)
@@ -193,16 +188,16 @@ async def test_a_person_signs_in_with_a_jwt_that_the_gateway_checks(tmp_path: Pa
         def act() -> None:
             with served(gateway) as made:
                 reader, operator = made(), made()
-                assert sign_in(reader, jwts.fresh(roles=["look"], sub="lena")).status == 303
+                reader.sign_in(jwts.fresh(roles=["look"], sub="lena"))
                 assert "CP1" in reader.get("/charge-points/CP1").words
                 refused = reader.submit("/charge-points/CP1/actions/reset", type="soft")
                 assert refused.status == 403
                 assert "ROLE_MISSING" in refused.words
-                assert sign_in(operator, jwts.fresh(sub="otto")).status == 303
+                operator.sign_in(jwts.fresh(sub="otto"))
                 closed = operator.submit("/sessions/tx/close", reason="gone", meter="", insist="on")
                 assert closed.status == 303, closed.words
                 administrator = made()
-                sign_in(administrator, jwts.fresh(roles=["root"]))
+                administrator.sign_in(jwts.fresh(roles=["root"]))
                 audit = administrator.get("/operations").words.partition("Who did what")[2]
                 assert "jwt:otto CloseTransaction CP1" in audit
 
@@ -223,11 +218,11 @@ async def test_a_jwt_that_the_gateway_does_not_take_is_refused(tmp_path: Path) -
                     jwts.token(exp=1_000_000_000),
                     "a.b.c",
                 ):
-                    page = sign_in(visitor, wrong)
+                    page = visitor.try_to_sign_in(wrong)
                     assert (page.status, wrong in page.text) == (403, False)
                     assert "does not know this credential" in page.words
                 long = jwts.fresh(more="x" * MAX_TOKEN)
-                assert f"more than {MAX_TOKEN} characters" in sign_in(visitor, long).words
+                assert f"more than {MAX_TOKEN} characters" in visitor.try_to_sign_in(long).words
                 assert visitor.get("/").status == 303
 
         await in_thread(act)
@@ -241,7 +236,7 @@ async def test_a_person_is_signed_out_when_the_issuer_takes_its_key_back(tmp_pat
         def act() -> None:
             with served(gateway) as made:
                 visitor = made()
-                sign_in(visitor, jwts.fresh())
+                visitor.sign_in(jwts.fresh())
                 assert visitor.get("/").status == 200
                 trio.from_thread.run_sync(gateway.server.replace_jwt_keys, without)
                 answer = visitor.get("/")
@@ -264,13 +259,13 @@ async def test_a_session_ends_when_it_is_idle_and_after_a_day_of_work(tmp_path: 
         def act() -> None:
             with served(gateway, lambda: now[0], idle=100.0, absolute=250.0) as made:
                 visitor = made()
-                sign_in(visitor, tokens[Role.READ])
+                visitor.sign_in(tokens[Role.READ])
                 for _ in range(2):
                     now[0] += 90
                     assert visitor.get("/").status == 200
                 now[0] += 90
                 assert visitor.get("/").status == 303
-                sign_in(visitor, tokens[Role.READ])
+                visitor.sign_in(tokens[Role.READ])
                 now[0] += 101
                 assert visitor.get("/").status == 303
 
@@ -291,7 +286,7 @@ async def test_a_page_that_is_left_open_does_not_keep_its_session(tmp_path: Path
         def act() -> None:
             with served(gateway, lambda: now[0], idle=100.0, absolute=250.0) as made:
                 visitor = made()
-                sign_in(visitor, tokens[Role.READ])
+                visitor.sign_in(tokens[Role.READ])
                 now[0] += 90
                 if path in STREAMS:
                     with visitor.stream(place) as stream:
@@ -313,7 +308,7 @@ async def test_a_session_is_kept_by_what_its_person_does(tmp_path: Path) -> None
         def act() -> None:
             with served(gateway, lambda: now[0], idle=100.0, absolute=1000.0) as made:
                 visitor = made()
-                sign_in(visitor, tokens[Role.READ])
+                visitor.sign_in(tokens[Role.READ])
                 now[0] += 90
                 page = visitor.get("/charge-points/CP1/actions/reset")
                 now[0] += 90

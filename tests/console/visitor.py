@@ -33,7 +33,7 @@ class Answer:
     @property
     def form_token(self) -> str:
         found = re.search(r'name="form_token" value="([0-9a-f]+)"', self.text)
-        assert found is not None, self.text
+        assert found is not None, (self.status, self.words)
         return found[1]
 
     @property
@@ -90,13 +90,28 @@ class Visitor:
         headers = {"content-type": "application/x-www-form-urlencoded"} | headers
         return self.run(self._ask("POST", place, urlencode(form).encode(), headers))
 
+    def open(self, place: str) -> Answer:
+        """A page that has to be there."""
+        page = self.get(place)
+        assert page.status == 200, (page.status, page.words)
+        return page
+
     def submit(self, place: str, **form: str) -> Answer:
         """Open a form, and send it back filled in."""
-        page = self.get(place)
-        assert page.status == 200, page.words
+        page = self.open(place)
         found = re.search(r'name="request_id" value="([^"]+)"', page.text)
         hidden = {"form_token": page.form_token} | ({} if found is None else {"request_id": found[1]})
         return self.post(place, hidden | form)
+
+    def sign_in(self, token: str, to: str = "/") -> Answer:
+        """Sign in, with a credential that is taken."""
+        answer = self.try_to_sign_in(token, to)
+        assert answer.status == 303, (answer.status, answer.words)
+        return answer
+
+    def try_to_sign_in(self, token: str, to: str = "/") -> Answer:
+        """Send a credential, which may be refused."""
+        return self.post("/sign-in", {"form_token": self.open("/sign-in").form_token, "token": token, "to": to})
 
     def follow(self, answer: Answer) -> Answer:
         """Go where a response leads."""
