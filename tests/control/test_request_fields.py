@@ -142,6 +142,8 @@ async def test_a_command_is_known_by_every_field_of_its_request(gateway: Control
         await gateway.call(stub, request)
         first = fingerprint(store_id, gateway.commands.calls[-1][1])
         for path, other in others(request, {}):
+            if path == "foreign_number":
+                other.transaction_id = ""  # they exclude each other
             await gateway.call(stub, other)
             assert fingerprint(store_id, gateway.commands.calls[-1][1]) != first, path
             left.discard(path)
