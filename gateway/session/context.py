@@ -106,7 +106,7 @@ class SessionContext:
         self.on_boot: Callable[[], None] | None = None
         """Called when a Boot was answered, also one that repeats another; as ``on_events``."""
         self._end_is_kept = False
-        self.scope = trio.CancelScope()
+        self._scope: trio.CancelScope | None = None
         self.charging_moved: Callable[[], None] | None = None
         """Called when charging states begin to wait for something: their timer's, while the session runs."""
         self.ending: Ending | None = None
@@ -121,6 +121,12 @@ class SessionContext:
     def identity(self) -> str:
         return self.state.identity
 
+    def begin(self, scope: trio.CancelScope) -> None:
+        """The session runs: from now on its end cancels ``scope``, also one that came before."""
+        self._scope = scope
+        if self.ending is not None:
+            scope.cancel()
+
     def end(
         self,
         reason: str,
@@ -133,7 +139,8 @@ class SessionContext:
         """End the session soon. Callable from any task of the loop, any number of times; the first reason counts."""
         if self.ending is None:
             self.ending = Ending(reason, initiator, code, message_bytes, caller)
-            self.scope.cancel()
+            if self._scope is not None:
+                self._scope.cancel()
             if message_bytes:
                 self.observer.too_large(self.identity, message_bytes)
 

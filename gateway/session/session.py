@@ -198,26 +198,24 @@ class Session:
         self._charging.begin()
         has_turn = False
         try:
-            with context.scope:
-                async with trio.open_nursery() as nursery:
-                    self._tasks.begin(nursery)
-                    if context.state.operations:
-                        self.operations.wake()
-                    if context.state.signing is not None:
-                        self._certificates.wake()
-                    if context.state.pending_starts:
-                        self._starts.wake()
-                    if context.state.accepted:
-                        self._provisioning.start()
-                    self.steering.start()
-                    try:
-                        await self._reader.run()
-                    except ConnectionClosed as closed:
-                        await (
-                            self._teardown_turns.turn()
-                        )  # ended meanwhile for another reason, it doesn't wait for that
-                        has_turn = True
-                        context.connection_closed(closed)
+            async with trio.open_nursery() as nursery:
+                context.begin(nursery.cancel_scope)
+                self._tasks.begin(nursery)
+                if context.state.operations:
+                    self.operations.wake()
+                if context.state.signing is not None:
+                    self._certificates.wake()
+                if context.state.pending_starts:
+                    self._starts.wake()
+                if context.state.accepted:
+                    self._provisioning.start()
+                self.steering.start()
+                try:
+                    await self._reader.run()
+                except ConnectionClosed as closed:
+                    await self._teardown_turns.turn()  # ended meanwhile for another reason, it doesn't wait for that
+                    has_turn = True
+                    context.connection_closed(closed)
         except* Exception:
             # A bug in the session's tasks ends this session and no other, also one that shows while it is being
             # cancelled. (Those in the journal's task: ``Answers.committed``; in the end: ``Teardown.run``.)
@@ -232,8 +230,7 @@ class Session:
             self._tasks.cease()
             self.steering.cease()
             try:
-                with trio.CancelScope(shield=True):
-                    await self._teardown.run(context.ending or Ending("draining", "local", CLOSE_GOING_AWAY))
+                await self._teardown.run(context.ending or Ending("draining", "local", CLOSE_GOING_AWAY))
             finally:
                 if has_turn:
                     self._teardown_turns.over()

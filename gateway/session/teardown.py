@@ -36,27 +36,24 @@ class Teardown:
         """Once it is over: the part of its end that is not recorded."""
 
     async def run(self, ending: Ending) -> None:
-        """Record the end, answer callers, close the connection; each bounded in time. Callers are answered anyway."""
+        """Record the end, answer callers, close the connection; each bounded in time, and also in a task that is
+        cancelled. Callers are answered anyway."""
         context = self._context
         recorded = False
         unfinished = self._commands.unfinished(ending.reason)
         ends = [*unfinished.events, *self._operations.ends(unfinished)]
         try:
-            async with trio.open_nursery() as nursery:
-                context.keep_end("local", ending.code, ending.reason)
-                nursery.start_soon(context.transport.aclose, ending.code, ending.reason)
-                try:
-                    if ending.reason in SETTLED_ALREADY:
-                        recorded = True
-                        await self._read_back(unfinished)
-                    else:
-                        recorded = await self._record(ending, ends)
-                finally:
-                    if not recorded or unfinished.doubtful:
-                        self.unrecorded = UnrecordedEnd(
-                            context.state.epoch, ending.reason, unfinished.happened, unfinished.doubtful
-                        )
-                    unfinished.finish()
+            context.keep_end("local", ending.code, ending.reason)
+            nothing_to_settle = ending.reason in SETTLED_ALREADY and not unfinished
+            # Another task costs as much as all the rest. Most ends need none: one of the two takes no time.
+            if context.transport.close_nowait() or nothing_to_settle:
+                recorded = await self._settle(ending, unfinished, ends)
+                await context.transport.aclose(ending.code, ending.reason)
+            else:
+                async with trio.open_nursery() as nursery:
+                    nursery.cancel_scope.shield = True
+                    nursery.start_soon(context.transport.aclose, ending.code, ending.reason)
+                    recorded = await self._settle(ending, unfinished, ends)
         except* Exception:
             log.exception("session ended badly", charge_point=context.identity, epoch=context.state.epoch)
         context.observer.count("sessions_ended", ending.reason)
@@ -71,10 +68,24 @@ class Teardown:
             **({"message_bytes": ending.message_bytes} if ending.message_bytes else {}),
         )
 
+    async def _settle(self, ending: Ending, unfinished: Unfinished, ends: list[NewEvent]) -> bool:
+        """Record the end, and answer callers; True: it is recorded."""
+        state, recorded = self._context.state, ending.reason in SETTLED_ALREADY
+        try:
+            if not recorded:
+                recorded = await self._record(ending, ends)
+            elif unfinished:
+                await self._read_back(unfinished)
+        finally:
+            if not recorded or unfinished.doubtful:
+                self.unrecorded = UnrecordedEnd(state.epoch, ending.reason, unfinished.happened, unfinished.doubtful)
+            unfinished.finish()
+        return recorded
+
     async def _read_back(self, unfinished: Unfinished) -> None:
         """Answer callers as it is recorded, by whichever session, for whichever reason."""
         context = self._context
-        with trio.move_on_after(context.limits.end_deadline):
+        with trio.move_on_after(context.limits.end_deadline, shield=True):
             try:
                 await unfinished.read_back(context.reads)
             except StoreUnavailable:
@@ -93,7 +104,7 @@ class Teardown:
             ),
             now,
         )
-        with trio.move_on_after(context.limits.end_deadline):
+        with trio.move_on_after(context.limits.end_deadline, shield=True):
             try:
                 await context.journal.commit(Append(context.identity, context.state.epoch, (*settled, disconnected)))
             except StoreUnavailable:

@@ -98,8 +98,11 @@ class TeardownTurns:
         self._free = trio.Semaphore(at_once)
 
     async def turn(self) -> None:
-        """Wait for a turn, which is to be given back with ``over``. Cancelled, there is none."""
-        await self._free.acquire()
+        """Wait for a turn, if none is free; it is to be given back with ``over``. Cancelled, there is none."""
+        try:
+            self._free.acquire_nowait()
+        except trio.WouldBlock:
+            await self._free.acquire()
 
     def over(self) -> None:
         """Give the turn back."""

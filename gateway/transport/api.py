@@ -174,6 +174,10 @@ class Transport(Protocol):
     def ping_nowait(self) -> bool:
         """Send a Ping; its Pong moves ``last_heard``. What is returned and raised is as of ``send_nowait``."""
 
+    def close_nowait(self) -> bool:
+        """Close a connection that the peer or the network has ended, as ``aclose``, if that takes no waiting; False: it
+        does, or has not ended so."""
+
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close: Close frame, the peer's answer, TLS close_notify, socket. Idempotent, never raises for the peer.
 

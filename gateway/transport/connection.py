@@ -165,10 +165,7 @@ class Connection:
         """Answer 101. Raises ConnectionClosed; ValueError for a subprotocol that was not offered."""
         self._receiver.take_in(self._websocket.accept(subprotocol))
         self._subprotocol = subprotocol
-        async with self._sender.writing:
-            await self._sender.write_out()
-        if self._end.broken:
-            self._end.raise_reached()
+        await self._sender.flush()
 
     async def reject(self, status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Answer with an HTTP error and close, so that the peer can read it. Never raises for the peer."""
@@ -212,9 +209,19 @@ class Connection:
 
     # Closing.
 
+    def close_nowait(self) -> bool:
+        over = self._end.reached
+        if self._close_begun or over is None or over.initiator == "local" or not self._sender.shut_nowait():
+            return False
+        self._close_begun = True
+        self._large.given_out = False
+        self._end.reach(over)  # and now the place of a large message is another one's
+        self._websocket.release()
+        return True
+
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         if self._close_begun:
-            return await trio.lowlevel.checkpoint()
+            return
         self._close_begun = True
         try:
             with trio.move_on_after(self._close_seconds, shield=True):
@@ -230,12 +237,15 @@ class Connection:
         if self._websocket.undecided:  # admission was cut short: a charger answered so comes back later
             self._websocket.reject(503, "try again later", (("Retry-After", str(RETRY_AFTER_SECONDS)),))
         violated = end.reached is not None and end.reached.initiator == "local"
-        async with sender.writing:
+        await sender.turn()
+        try:
             if end.reached is None:
                 receiver.drop()
                 self._websocket.send_close(code, reason)
                 end.reach(End(code, reason, "local"))
             await sender.write_out()
+        finally:
+            sender.writing.release()
         while self._websocket.closing and self._tls.failure is None and not end.broken:
             await receiver.read_for_close()
         await sender.shut_tls()

@@ -29,6 +29,7 @@ from gateway.transport.limits import Limits
 from gateway.transport.listening_socket import Accepted, ListeningSocket, open_ports
 from gateway.transport.proxies import NotIntroduced, Proxies
 from gateway.transport.rate_limit import ignored
+from gateway.transport.socket_stream import SocketStream
 from gateway.transport.tls import TlsProvider
 from gateway.transport.tls_records import TlsRecords
 
@@ -218,14 +219,14 @@ class Listener:
                 if self._proxies:
                     handlers.start_soon(self._introduce, accepted, handlers)
                 else:
-                    await self._arrive(accepted, handlers)
+                    self._arrive(accepted, handlers)
                 del accepted  # no connection is kept until the next one comes
 
-    async def _arrive(self, accepted: Accepted, handlers: trio.Nursery) -> None:
+    def _arrive(self, accepted: Accepted, handlers: trio.Nursery) -> None:
         try:
             visitor = self._places.arrive(accepted.address)
         except Exception:
-            await trio.aclose_forcefully(accepted.link)  # no handler knows of it yet
+            accepted.link.close_nowait()  # no handler knows of it yet
             raise
         handlers.start_soon(self._attend, accepted, visitor, handlers)
 
@@ -234,14 +235,13 @@ class Listener:
         try:
             try:
                 introduced = await self._proxies.introduce(accepted)
-            except NotIntroduced as refused:
-                self._report("accept", refused.reason, accepted.address)
-                await trio.aclose_forcefully(accepted.link)
-            except BaseException:
-                await trio.aclose_forcefully(accepted.link)
-                raise
+            except BaseException as error:
+                accepted.link.close_nowait()
+                if not isinstance(error, NotIntroduced):
+                    raise
+                self._report("accept", error.reason, accepted.address)
             else:
-                await self._arrive(introduced, handlers)
+                self._arrive(introduced, handlers)
         except Exception:  # a bug belongs to this one connection
             self._failed(accepted.address)
 
@@ -290,11 +290,11 @@ class Listener:
                 if not is_served:
                     if connection is not None:
                         await connection.aclose(1011)
-                    await trio.aclose_forcefully(accepted.link)
+                    accepted.link.close_nowait()
         except* Exception:
             _LOG.exception("connection failed", listener=self.name, address=address)
 
-    async def _serve(self, link: trio.abc.Stream, connection: Connection, accept: Accept) -> None:
+    async def _serve(self, link: SocketStream, connection: Connection, accept: Accept) -> None:
         """Serve an open connection to its end. Nothing escapes but cancellation, which closes it with 1001.
 
         This is the root of the task that each frame wakes. From here to the socket there are only coroutines with a
@@ -321,7 +321,7 @@ class Listener:
                 try:
                     await connection.aclose(code)
                 finally:
-                    await trio.aclose_forcefully(link)
+                    link.close_nowait()
             self._report("session", "served", address)
         except* Exception:  # a bug belongs to this one connection
             self._failed(address)

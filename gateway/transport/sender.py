@@ -114,7 +114,7 @@ class Sender:
 
     async def flush(self) -> None:
         """As ``Transport.flush``."""
-        await self._turn()
+        await self.turn()
         try:
             await self.write_out()
         finally:
@@ -123,7 +123,7 @@ class Sender:
             self._end.raise_reached()
 
     async def _say(self, put: Callable[[bytes], None], data: bytes) -> None:
-        await self._turn()
+        await self.turn()
         try:
             if self._end.reached is not None:
                 self._end.raise_reached()
@@ -145,13 +145,13 @@ class Sender:
         unsent = self._websocket.unsent + self._tls.outgoing.pending
         if self._end.broken or (unsent < MAX_UNSENT_BYTES and self.writing.locked()):
             return
-        await self._turn()
+        await self.turn()
         try:
             await self.write_out()
         finally:
             self.writing.release()
 
-    async def _turn(self) -> None:
+    async def turn(self) -> None:
         """Acquire ``writing``. A cancellation gets out here, while nothing is half done, or not before the write.
 
         When the lock is free this saves a pass through the scheduler: the socket write is a checkpoint anyway.
@@ -227,10 +227,33 @@ class Sender:
 
     async def shut_tls(self) -> None:
         """Send TLS's close_notify."""
-        async with self.writing:
+        await self.turn()
+        try:
             if not self._end.broken:
                 self._tls.close_notify()
                 await self.write_out()
+        finally:
+            self.writing.release()
+
+    def shut_nowait(self) -> bool:
+        """Send what waits and TLS's close_notify, and close the stream, if that takes no waiting; False: it does. What
+        has been taken up then goes out with the next write."""
+        if self._close_nowait is None or self.writing.locked() or self._rest or self._failure is not None:
+            return False
+        if not self._end.broken:
+            try:
+                ciphertext = self._tls.encrypt(self._websocket.data_to_send())
+                self._tls.close_notify()
+                ciphertext += self._tls.pending()
+                sent = self._send_nowait(ciphertext)
+            except _FAILURES as failure:
+                self._failure = failure
+                return False
+            if sent < len(ciphertext):
+                self._rest = ciphertext[sent:]
+                return False
+        self._close_nowait()
+        return True
 
     async def cut(self) -> None:
         """Close the stream at once. Never waits. Repeating it does nothing."""

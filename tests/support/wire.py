@@ -24,6 +24,7 @@ class FakeTransport:
         self.pings = 0
         self.closed_with: tuple[int, str] | None = None
         self.sends_block = False
+        self.charger_left = False
         self._reads = trio.Event()
         self._queued: list[bytes] = []
         self._flushing = trio.Lock()
@@ -106,6 +107,16 @@ class FakeTransport:
             self.last_heard = trio.current_time()
         return True
 
+    def close_nowait(self) -> bool:
+        if not self.charger_left or self.sends_block:
+            return False
+        if self.closed_with is None:
+            self.closed_with = (self._end.code, self._end.reason)
+            self._end = ConnectionClosed(*self.closed_with, "local")
+        self._to_charger.close()
+        self._from_charger.close()
+        return True
+
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         if self.closed_with is None:
             self.closed_with = (code, reason)
@@ -181,12 +192,12 @@ class ScriptedCharger:
             raise AssertionError(f"expected silence, got {frame!r}")
 
     async def hang_up(self, code: int = 1000, reason: str = "") -> None:
-        self.gone = True
+        self.gone = self._transport.charger_left = True
         self._transport._end = ConnectionClosed(code, reason, "peer")
         await self._transport._to_gateway.aclose()
 
     async def lose_link(self) -> None:
-        self.gone = True
+        self.gone = self._transport.charger_left = True
         self._transport._end = ConnectionClosed(1006, "connection reset", "network")
         await self._transport._to_gateway.aclose()
         await self._transport._from_gateway.aclose()

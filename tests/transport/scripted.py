@@ -216,7 +216,15 @@ class Wire(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
 
-class PromptWire(Wire):
+class Socket(Wire):
+    """Closes without waiting, as sockets do."""
+
+    def close_nowait(self) -> None:
+        self.closed = True
+        self.stir()
+
+
+class PromptWire(Socket):
     """Takes what is written at once, as a socket does nearly always."""
 
     def send_nowait(self, data: bytes) -> int:
@@ -224,7 +232,7 @@ class PromptWire(Wire):
         return len(data)
 
 
-class SlowWire(Wire):
+class SlowWire(Socket):
     """Takes a part of what is written at once, and the rest a moment later."""
 
     def send_nowait(self, data: bytes) -> int:

@@ -30,6 +30,7 @@ from tests.transport.scripted import (
     TLS_1_3,
     WIRES,
     Charger,
+    PromptWire,
     Story,
     Wire,
     Words,
@@ -120,6 +121,76 @@ async def test_a_message_and_the_end_of_tls_in_one_read(kind: type[Wire], autoju
         await connection.receive()
     await connection.aclose()
     assert charger.close_notified
+
+
+@KINDS
+@VERSIONS
+@pytest.mark.parametrize("ends", [(END,), (CLOSE_NOTIFY,), (close(1001),), (close(1001), END)], ids=str)
+async def test_what_the_peer_has_ended_is_closed_at_once_where_the_socket_takes_all(
+    kind: type[Wire], version: ssl.TLSVersion, ends: tuple[Words, ...], autojump_clock: MockClock
+) -> None:
+    """And where it doesn't, the rest follows: the peer reads the same either way."""
+    charger = Charger([step(b"", head()), step(b"\r\n\r\n", *ends)], version)
+    wire = kind(charger)
+    connection = server_end(wire)
+    await serve_upgrade(connection)
+    with pytest.raises(ConnectionClosed) as closed:
+        await connection.receive()
+    assert connection.close_nowait() is (kind is PromptWire)
+    assert wire.closed is (kind is PromptWire)
+    await connection.aclose()
+    assert wire.closed
+    assert not connection.close_nowait()
+    assert answers(charger) == ([(CLOSE, b"\x03\xe9")] if closed.value.initiator == "peer" else [])
+    assert charger.close_notified
+    with pytest.raises(ConnectionClosed, match=closed.value.initiator):
+        await connection.receive()
+
+
+@KINDS
+@pytest.mark.parametrize("violation", [b"", frame(TEXT, b"\xff")], ids=["none", "bad text"])
+async def test_what_the_gateway_ends_is_closed_with_a_word(
+    kind: type[Wire], violation: bytes, autojump_clock: MockClock
+) -> None:
+    """Nothing is closed at once that the peer has not ended; what comes meanwhile is still read."""
+    charger = Charger([step(b"", head()), step(b"\r\n\r\n", violation or frame(TEXT, b"1"))])
+    wire = kind(charger)
+    connection = server_end(wire)
+    await serve_upgrade(connection)
+    if violation:
+        with pytest.raises(ConnectionClosed):
+            await connection.receive()
+    assert not connection.close_nowait()
+    assert not wire.closed
+    if not violation:
+        assert await connection.receive() == b"1"
+    await connection.aclose(1001)
+    assert answers(charger)[-1][0] == CLOSE
+    assert wire.closed
+
+
+class TornWire(PromptWire):
+    """One with a peer that may be gone."""
+
+    torn = False
+
+    def send_nowait(self, data: bytes) -> int:
+        if self.torn:
+            raise trio.BrokenResourceError("connection reset by peer")
+        return super().send_nowait(data)
+
+
+async def test_a_socket_that_is_torn_while_it_is_closed_at_once_is_closed(autojump_clock: MockClock) -> None:
+    """The peer has said its Close, and is gone before TLS is ended."""
+    wire = TornWire(Charger([step(b"", head()), step(b"\r\n\r\n", close(1001))]))
+    connection = server_end(wire)
+    await serve_upgrade(connection)
+    with pytest.raises(ConnectionClosed):
+        await connection.receive()
+    wire.torn = True
+    assert not connection.close_nowait()
+    await connection.aclose()
+    assert wire.closed
 
 
 AFTER_OUR_CLOSE: dict[str, tuple[tuple[Words, ...], bool]] = {

@@ -211,6 +211,10 @@ class Unfinished:
         """Request ids of commands of which the disk may come to hold more than is known."""
         self.events = [event for task in left if (event := task.ended(happened)) is not None]
 
+    def __bool__(self) -> bool:
+        """True if there are any."""
+        return bool(self._left)
+
     async def read_back(self, reads: Reads) -> None:
         """Take what the store recorded where it has settled commands already. Raises ``StoreUnavailable``."""
         for task in self._left:
