@@ -22,7 +22,7 @@ from rich.console import Console
 from bench import machine, results, scenarios
 from bench.results import Figure, Result
 from bench.rows import ROWS, SHORT_BECAUSE, TOLERANCE, Row, Source
-from bench.servers import process
+from bench.servers import process, steve
 
 NAME = "check"
 HELP = "short forms of all of them against what was asked and what was recorded; under ten minutes"
@@ -164,7 +164,9 @@ def missing(names: Iterable[str]) -> list[str]:
         except ModuleNotFoundError as error:
             found.append(f"{error.name}: {name} can't be measured")
     if "peers" in names:
-        found += [f"{peer}: {why}" for peer in process.NAMES if (why := process.why_unavailable(peer)) is not None]
+        reasons = {name: process.why_unavailable(name) for name in process.NAMES}
+        reasons[steve.NAME] = steve.why_unavailable(steve.named())
+        found += [f"{peer}: {why}" for peer, why in reasons.items() if why is not None]
     return found
 
 

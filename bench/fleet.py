@@ -75,7 +75,8 @@ class Load:
     ``messages``: confirmed ones, of which ``in_time`` before the sending was stopped; ``latency``: microseconds from
     when each was due (in a closed loop: sent) until its confirmation was read. ``longest_turn``: seconds that the
     driver's loop needed for one turn at most: what it may have added to a latency. ``pauses`` of an open loop: seconds
-    since the mark, and for how long (20 ms and more) what was due went unanswered.
+    since the mark, and for how long (20 ms and more) what was due went unanswered. ``server_parts``: CPU seconds by
+    process, where the server is several.
     """
 
     messages: int
@@ -89,6 +90,7 @@ class Load:
     server_rss_growth: int
     longest_turn: float
     pauses: tuple[tuple[float, float], ...]
+    server_parts: Mapping[str, float] = field(factory=dict)
 
     @property
     def rate(self) -> float:
@@ -99,6 +101,10 @@ class Load:
     def server_us_per_message(self) -> float:
         """CPU of the server's for each confirmed message, microseconds."""
         return 1e6 * self.server_cpu_seconds / self.messages if self.messages else 0.0
+
+    def server_us_of(self, part: str) -> float:
+        """The same of one of the server's processes."""
+        return 1e6 * self.server_parts.get(part, 0.0) / self.messages if self.messages else 0.0
 
     @property
     def driver_us_per_message(self) -> float:
@@ -321,6 +327,7 @@ class Fleet:
             server_rss_growth=after.rss_bytes - before.rss_bytes,
             longest_turn=max(each["longest_turn"] for each in answers),
             pauses=tuple(sorted((at, length) for each in answers for at, length in each["pauses"])),
+            server_parts={name: seconds - before.parts.get(name, 0.0) for name, seconds in after.parts.items()},
         )
 
     # --- ends -------------------------------------------------------------------------------------------------

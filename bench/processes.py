@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import grpc
 import orjson
-from attrs import define, frozen
+from attrs import define, field, frozen
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench import cores
@@ -41,11 +41,13 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @frozen
 class Usage:
-    """Of a process with all its threads and children, by the kernel's accounting."""
+    """Of a process with all its threads and children, by the kernel's accounting. ``parts``: CPU seconds by name, where
+    a server is several processes."""
 
     cpu_seconds: float
     rss_bytes: int
     threads: int
+    parts: Mapping[str, float] = field(factory=dict)
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(

@@ -2,8 +2,9 @@
 
 mobilityhouse's ``ocpp`` on ``websockets``, ``ocpp-rpc`` on Node in strict mode, and ``ocpp-go``, each as its
 documentation shows, with TLS, the same certificates, Basic authentication and validation; beside the gateway, which
-also decides and stores (the others do neither), and beside the bare transport. For each of them most of the sessions
-send in an open loop at a rate that saturates none, some in a closed loop.
+also decides and stores (they do neither), and beside the bare transport. And SteVe on MariaDB, which decides and stores
+too, where an operator has built one and names it. For each of them most of the sessions send in an open loop at a rate
+that saturates none, some in a closed loop.
 """
 
 import argparse
@@ -13,16 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from rich.console import Console
 
 from bench import processes
 from bench.processes import Credentials, Server
 from bench.results import Result
-from bench.servers import measuring, process
+from bench.servers import measuring, process, steve
 from bench.servers.measuring import Plan
 
 NAME = "peers"
-HELP = "the gateway beside mobilityhouse's ocpp, ocpp-rpc on Node and ocpp-go, the same work for each; 3 minutes"
+HELP = "the gateway beside mobilityhouse's ocpp, ocpp-rpc on Node, ocpp-go and SteVe, the same work for each; 4 minutes"
 
 SHORT: Mapping[str, Any] = {
     "sessions": 600,
@@ -42,6 +44,8 @@ SERVERS = {
     "mobilityhouse": "websockets on asyncio and mobilityhouse's ocpp; validated and confirmed, nothing stored",
     "ocpp-rpc": "ocpp-rpc on Node, strict mode; validated and confirmed, nothing stored",
     "ocpp-go": "ocpp-go's central system on its TLS server; validated and confirmed, nothing stored",
+    steve.NAME: "SteVe on MariaDB, all durable: decided, stored, each commit flushed, then confirmed; TLS by a key "
+    "store, keys of chargers not looked at (SteVe 3.7 knows none); both processes on the server's core",
 }
 
 
@@ -53,34 +57,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warm-up", type=float, default=2.0, help="seconds before each (%(default)s)")
     parser.add_argument("--rounds", type=int, default=1, help="rounds, of which the medians count (%(default)s)")
     parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS), help="which (%(default)s)")
+    parser.add_argument(
+        "--steve",
+        type=_steve,
+        metavar="FOLDER",
+        help=f"the folder in which SteVe was built (what {steve.VARIABLE} names; without one it is left out)",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> list[Result]:
     """Each server by itself, one after the other, round by round."""
     plan = Plan(options.sessions, options.active, options.seconds, options.warm_up, options.rate, options.rounds)
-    missing = {name: why for name in options.servers if (why := _why_missing(_module(name))) is not None}
+    built = options.steve or steve.named()
+    missing = {name: why for name in options.servers if (why := _why_missing(name, built)) is not None}
+    for name, why in missing.items():
+        console.print(f"{name} is {LEFT_OUT}{why}", soft_wrap=True)
     runs: dict[str, list[measuring.Measured]] = {name: [] for name in options.servers if name not in missing}
     for number in range(plan.rounds):
         for name in runs:
             console.print(f"{name}, round {number + 1} of {plan.rounds}")
-            with _served(name, plan.sessions) as (server, credentials):
-                runs[name].append(measuring.measure(server, credentials, plan))
-    results = [measuring.result(NAME, name, plan, measured, [SERVERS[name]]) for name, measured in runs.items()]
+            with _served(name, plan.sessions, built) as (server, credentials):
+                runs[name].append(measuring.measure(server, credentials, _plan_of(name, plan)))
+    results = [
+        measuring.result(NAME, name, _plan_of(name, plan), measured, [SERVERS[name]]) for name, measured in runs.items()
+    ]
     left_out = [Result(scenario=NAME, case=name, notes=[f"{LEFT_OUT}{why}"]) for name, why in missing.items()]
     return results + left_out
 
 
-def _why_missing(module: str) -> str | None:
-    return process.build(module) or process.why_unavailable(module)
+def _steve(text: str) -> Path:
+    """The folder that ``--steve`` names. A wrong one is an error of the option's, before anything is measured."""
+    folder = Path(text)
+    if fault := steve.fault(folder):
+        raise argparse.ArgumentTypeError(fault)
+    return folder
+
+
+def _plan_of(name: str, plan: Plan) -> Plan:
+    """The plan of all, with a warm-up that this one needs."""
+    return evolve(plan, warm_up=max(plan.warm_up, steve.WARM_UP_SECONDS)) if name == steve.NAME else plan
+
+
+def _why_missing(name: str, built: Path | None) -> str | None:
+    if name == steve.NAME:
+        return steve.why_unavailable(built)
+    return process.build(_module(name)) or process.why_unavailable(_module(name))
 
 
 @contextmanager
-def _served(name: str, sessions: int) -> Iterator[tuple[Server, list[Credentials]]]:
+def _served(name: str, sessions: int, built: Path | None) -> Iterator[tuple[Server, list[Credentials]]]:
     with tempfile.TemporaryDirectory(prefix="bench-peers-") as temporary:
         folder = Path(temporary)
         if name == "gateway":
             with processes.gateway(folder) as gateway:
                 yield gateway, gateway.provision(sessions)
+        elif name == steve.NAME:
+            assert built is not None, "it is left out"
+            with steve.running(built, folder) as with_database:
+                yield with_database, with_database.provision(sessions)
         else:
             with process.running(_module(name), folder) as server:
                 yield server, process.credentials(sessions)

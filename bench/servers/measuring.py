@@ -8,6 +8,7 @@ transactions, send in a closed loop, which keeps the server's core busy: the CPU
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from operator import methodcaller
 from typing import Any
 
 from attrs import asdict, frozen
@@ -19,6 +20,7 @@ from bench.processes import Credentials, Gateway, Server
 from bench.results import Figure, Result
 
 CPU_PER_MESSAGE = "CPU per message"
+CPU_OPEN = "CPU per message, open loop"
 CPU_PER_CONNECT = "CPU per connect"
 MEMORY = "memory per session"
 
@@ -108,9 +110,11 @@ def result(scenario: str, case: str, plan: Plan, runs: Sequence[Measured], notes
         _median(MEMORY, "KiB", runs, lambda run: run.kib_per_session),
         _median(CPU_PER_CONNECT, "ms", runs, lambda run: run.connect_milliseconds),
     ]
+    figures += _of_parts(CPU_PER_MESSAGE, [run.closed for run in runs])
     histograms = {"closed loop": histogram.merged(run.closed.latency for run in runs)}
     if opened:
-        figures.append(_median("CPU per message, open loop", "µs", opened, lambda load: load.server_us_per_message))
+        figures.append(_median(CPU_OPEN, "µs", opened, lambda load: load.server_us_per_message))
+        figures += _of_parts(CPU_OPEN, opened)
         histograms["open loop"] = histogram.merged(load.latency for load in opened)
     rounds = [
         f"{figure.name}: {', '.join(f'{each:.3g}' for each in values)} {figure.unit}" for figure, values in figures
@@ -126,6 +130,12 @@ def result(scenario: str, case: str, plan: Plan, runs: Sequence[Measured], notes
         invalid_because=list(dict.fromkeys(reason for run in runs for reason in run.wrong)),
         notes=[*notes, *(rounds if len(runs) > 1 else ())],
     )
+
+
+def _of_parts(name: str, loads: Sequence[Load]) -> list[tuple[Figure, list[float]]]:
+    """The same CPU of each process by itself, where the server is several."""
+    parts = loads[0].server_parts
+    return [_median(f"{name}, of it {part}", "µs", loads, methodcaller("server_us_of", part)) for part in parts]
 
 
 def _median(name: str, unit: str, runs: Sequence[Any], value: Callable[[Any], float]) -> tuple[Figure, list[float]]:

@@ -2,12 +2,15 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
+from attrs import evolve, frozen
 from rich.console import Console
 
 from bench import attackers, histogram, scenarios
 from bench.fleet import Load
+from bench.processes import Usage
 from bench.scenarios import attacks, peers, transport
 from bench.servers import measuring, process
 from bench.servers.measuring import Measured, Plan
@@ -63,6 +66,30 @@ def test_a_round_that_went_wrong_makes_the_result_invalid() -> None:
     result = measuring.result("transport", "bare", PLAN, [good, bad])
     assert not result.valid
     assert result.invalid_because == ("3 were lost: reset",)
+
+
+@frozen
+class Halves:
+    """A server that is said to be two processes, of which the second takes nothing."""
+
+    server: process.Running
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.server, name)
+
+    def usage(self) -> Usage:
+        all_of_it = self.server.usage()
+        return evolve(all_of_it, parts={"first": all_of_it.cpu_seconds, "second": 7.0})
+
+
+def test_the_processes_of_a_server_are_told_apart(tmp_path: Path) -> None:
+    """CPU of a message, in the closed loop and the open one: the sum, and of each."""
+    with process.running("bare", tmp_path) as server:
+        measured = measuring.measure(Halves(server), process.credentials(PLAN.sessions), PLAN)
+    result = measuring.result("peers", "two", PLAN, [measured])
+    for name in ("CPU per message", "CPU per message, open loop"):
+        assert result.figure(f"{name}, of it first") == pytest.approx(result.figure(name))
+        assert result.figure(f"{name}, of it second") == 0
 
 
 def test_some_of_the_sessions_send_and_not_all() -> None:
