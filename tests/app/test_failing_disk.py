@@ -71,7 +71,7 @@ class Served:
     async def health(self) -> Any:
         stub = health_pb2_grpc.HealthStub(self.channel)
         try:
-            answer = await trio.to_thread.run_sync(lambda: stub.Check(health_pb2.HealthCheckRequest(), timeout=5))
+            answer = await trio.to_thread.run_sync(lambda: stub.Check(health_pb2.HealthCheckRequest(), timeout=60))
         except grpc.RpcError as error:
             return error.code()  # not there yet
         return answer.status
@@ -371,19 +371,19 @@ async def tells_of_no_store(served: Served) -> None:
     points = charge_point_pb2_grpc.ChargePointServiceStub(served.channel)
     with pytest.raises(grpc.RpcError) as caught:
         await trio.to_thread.run_sync(
-            lambda: points.GetChargePoint(charge_point_pb2.GetChargePointRequest(identity="CP1"), timeout=5)
+            lambda: points.GetChargePoint(charge_point_pb2.GetChargePointRequest(identity="CP1"), timeout=60)
         )
     assert problem_of(caught.value).reason == "STORE_UNAVAILABLE"
     commands = command_pb2_grpc.CommandServiceStub(served.channel)
     asked = command_pb2.ClearCacheRequest(charge_point="CP1", request_id="r")
     with pytest.raises(grpc.RpcError) as caught:
-        await trio.to_thread.run_sync(lambda: commands.ClearCache(asked, timeout=5))
+        await trio.to_thread.run_sync(lambda: commands.ClearCache(asked, timeout=60))
     problem = problem_of(caught.value)
     # Whether the id was used before can't be looked up: UNAVAILABLE would invite to send it blindly.
     assert (problem.code, problem.reason) == (grpc.StatusCode.UNKNOWN, "OUTCOME_UNKNOWN")
     watches = event_pb2_grpc.EventServiceStub(served.channel)
     request = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_BEGINNING)
-    stream: Any = watches.WatchEvents(request, timeout=5)
+    stream: Any = watches.WatchEvents(request, timeout=60)
     with pytest.raises(grpc.RpcError) as caught:
         await trio.to_thread.run_sync(next, stream)
     assert problem_of(caught.value).reason == "STORE_UNAVAILABLE"

@@ -40,7 +40,7 @@ async def health(address: str) -> int:
 
     def check() -> int:
         with grpc.insecure_channel(address) as channel:
-            status: int = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5).status
+            status: int = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=60).status
             return status
 
     return await trio.to_thread.run_sync(check)

@@ -57,6 +57,8 @@ class Fleet:
     """Upgrades that were answered with 503."""
     repeated: int = 0
     """Commands that were said again with their request id, since the first answer was none."""
+    unknown: list[str] = field(factory=list)
+    """What was said of commands whose outcome is unknown."""
 
     def __attrs_post_init__(self) -> None:
         self.serving = list(self.nodes)
@@ -131,7 +133,10 @@ class Fleet:
             reason, _ = reason_of(error)
             if reason in NOTHING_SENT:
                 return "nothing"
-            return "unknown" if reason else "again"  # no answer of the gateway: it ended, or is not there yet
+            if not reason:  # no answer of the gateway: it ended, or is not there yet
+                return "again"
+            self.unknown.append(f"{identity} {request_id}: {error.details()}")
+            return "unknown"
         except (AssertionError, ValueError):  # the node does not run
             return "again"
         return "done"
@@ -156,7 +161,7 @@ class Fleet:
             faults.check(there == [charger.transaction], charger.identity, "has", there, "not", charger.transaction)
         values = [value for charger in self.chargers for value in charger.acknowledged]
         said = list(self.outcomes.answered.values())
-        faults.check("unknown" not in said, said.count("unknown"), "outcomes are unknown")
+        faults.check("unknown" not in said, said.count("unknown"), "outcomes are unknown:", *self.unknown)
         return faults.found + owners(history) + kept_once(history, values) + self.outcomes.faults()
 
 

@@ -65,7 +65,7 @@ async def test_certificates_near_their_end_are_listed(tmp_path: Path) -> None:
         assert "RENEWED" not in page.words
         assert "FAR" not in page.words
         with serving(gateway, tokens[Role.READ]) as client:
-            assert client.diagnostics.GetGatewayStatus(GetGatewayStatusRequest(), timeout=10).status.watcher_count == 0
+            assert client.diagnostics.GetGatewayStatus(GetGatewayStatusRequest(), timeout=60).status.watcher_count == 0
         assert "Look for them" in visitor.get("/operations").words
 
     await as_operator(tmp_path, prepare, act, Role.READ)
@@ -101,14 +101,14 @@ async def test_a_job_over_the_fleet_is_shown_with_its_progress(tmp_path: Path) -
     def act(visitor: Any, gateway: Any, tokens: Any) -> None:
         with serving(gateway, tokens[Role.ADMINISTER]) as client:
             request = RotateAuthorizationKeysRequest(request_id="r", selection=ChargePointSelection(every=True))
-            job = client.fleet.RotateAuthorizationKeys(request, timeout=10).fleet_job.fleet_job_id
+            job = client.fleet.RotateAuthorizationKeys(request, timeout=60).fleet_job.fleet_job_id
             assert "rotate authorization key" in visitor.get("/operations").words
             page = visitor.get(f"/jobs/{job}")
             assert re.search(r"CP1\s+waiting", page.words)
             with visitor.stream(f"/jobs/{job}/live") as stream:
                 shown, _ = stream.next("fragments")
                 assert "0 of 1" in shown["progress"]
-                client.fleet.CancelFleetJob(CancelFleetJobRequest(fleet_job_id=job), timeout=10)
+                client.fleet.CancelFleetJob(CancelFleetJobRequest(fleet_job_id=job), timeout=60)
                 assert "caller" not in shown
 
     await as_operator(tmp_path, prepare, act, Role.ADMINISTER)
@@ -126,7 +126,7 @@ def test_a_job_is_followed_to_its_end(stage: Stage, visitor: Visitor) -> None:
     job = made.fleet_job.fleet_job_id
     with visitor.stream(f"/jobs/{job}/live") as stream:
         stream.next("fragments", lambda each: "0 of 1" in each["progress"])
-        stage.gateway.fleet.CancelFleetJob(CancelFleetJobRequest(fleet_job_id=job), timeout=10)
+        stage.gateway.fleet.CancelFleetJob(CancelFleetJobRequest(fleet_job_id=job), timeout=60)
         stream.next("fragments", lambda each: "cancelled" in each["progress"])
         stream.next("end")
     assert "cancelled" in visitor.get("/operations").words
@@ -143,7 +143,7 @@ def test_a_rollout_of_firmware_is_followed_to_its_end(stage: Stage, visitor: Vis
         signing_certificate=trustme.CA().cert_pem.bytes().decode() if signed else "",
         signature="c2lnbmVk" if signed else "",
     )
-    job = stage.gateway.fleet.RollOutFirmware(request, timeout=10).fleet_job.fleet_job_id
+    job = stage.gateway.fleet.RollOutFirmware(request, timeout=60).fleet_job.fleet_job_id
     with visitor.stream(f"/jobs/{job}/live") as stream:
         stream.next("fragments", lambda each: "installing" in each["items"])
     # A charger that boots holds no place, and is looked at each half minute.

@@ -190,7 +190,7 @@ def test_operations_show_the_gateway_itself(visitor: Visitor, charging: str) -> 
 def test_operations_are_live(stage: Stage, visitor: Visitor) -> None:
     """The gateway comes with its watchers, and again with each summary; a new operation at once."""
     request = WatchEventsRequest(charge_points=["HOME-5"], start_at=WatchStart.WATCH_START_NOW)
-    watch: Any = stage.gateway.events.WatchEvents(request, timeout=20)
+    watch: Any = stage.gateway.events.WatchEvents(request, timeout=60)
     next(watch)
     with visitor.stream("/operations/live") as stream:
         shown, _ = stream.next("fragments", lambda each: "condition" in each)
@@ -305,7 +305,7 @@ def test_a_command_is_found_by_any_request_id(stage: Stage, visitor: Visitor, re
     """It is its caller's to choose; the link on the page of its charge point leads to it."""
     stage.wait_connected("HOME-3")
     request = ClearCacheRequest(charge_point="HOME-3", request_id=request_id)
-    stage.gateway.commands.ClearCache(request, timeout=10)
+    stage.gateway.commands.ClearCache(request, timeout=60)
     listed = visitor.get("/charge-points/HOME-3").text
     link = re.search(r'href="(/charge-points/HOME-3/commands/[^"]+)">ClearCache<', listed)
     assert link is not None
@@ -320,7 +320,7 @@ def test_a_charge_point_of_any_identity_has_its_page(stage: Stage, visitor: Visi
     """Its characters are text, in addresses and on pages."""
     odd = "\u00dc&<b>'\"#?%41 x"
     new = CreateChargePointRequest(charge_point=ChargePoint(identity=odd))
-    stage.gateway.charge_points.CreateChargePoint(new, timeout=10)
+    stage.gateway.charge_points.CreateChargePoint(new, timeout=60)
     listed = visitor.get("/charge-points?connection=offline", x_fragment="search").text
     link = re.search(r'href="(/charge-points/%C3%9C[^"]+)"', listed)
     assert link is not None

@@ -126,9 +126,9 @@ async def test_a_credential_that_is_revoked_leads_back_to_the_sign_in(tmp_path: 
                 visitor.sign_in(tokens[Role.OPERATE])
                 assert visitor.get("/").status == 200
                 with serving(gateway, tokens[Role.ADMINISTER]) as client:
-                    names = [each.name for each in client.callers.ListCallers(_list(), timeout=10).callers]
+                    names = [each.name for each in client.callers.ListCallers(_list(), timeout=60).callers]
                     name = next(each for each in names if Role.OPERATE.value.lower() in each.lower())
-                    client.callers.RevokeCaller(RevokeCallerRequest(name=name), timeout=10)
+                    client.callers.RevokeCaller(RevokeCallerRequest(name=name), timeout=60)
                 answer = visitor.get("/")
                 assert answer.headers["location"] == "/sign-in?to=%2F&refused=1"
                 assert "does not take this credential any more" in visitor.follow(answer).words
@@ -162,7 +162,7 @@ async def test_a_form_that_is_sent_after_the_credential_was_revoked_does_nothing
                 visitor.sign_in(tokens[Role.OPERATE])
                 form = {"form_token": visitor.get(place).form_token} | fields
                 with serving(gateway, tokens[Role.ADMINISTER]) as client:
-                    client.callers.RevokeCaller(RevokeCallerRequest(name=Role.OPERATE.value), timeout=10)
+                    client.callers.RevokeCaller(RevokeCallerRequest(name=Role.OPERATE.value), timeout=60)
                 answer = visitor.post(place, form)
                 assert (answer.status, answer.text) == (401, "sign in first\n")
 

@@ -16,7 +16,7 @@ def failing(gateway):
     """Call a method that must fail; answers the problem."""
     import grpc
 
-    async def call(rpc, request, timeout=10.0):
+    async def call(rpc, request, timeout=60):
         with pytest.raises(grpc.RpcError) as caught:
             await gateway.call(rpc, request, timeout)
         return problem_of(caught.value)

@@ -271,7 +271,7 @@ class Control:
     nodes: "FakeNodes"
     status: "FakeStatus"
 
-    async def call(self, rpc, request, timeout=10.0):
+    async def call(self, rpc, request, timeout=60):
         """Call a stub's method in a thread; raises grpc.RpcError."""
         return await trio.to_thread.run_sync(lambda: self.client.call(rpc, request, timeout))
 

@@ -316,7 +316,7 @@ async def test_a_watch_of_callers_holds_what_names_them(tmp_path):
         def watched(**filters):
             request = events.WatchEventsRequest(start_at=events.WATCH_START_BEGINNING, **filters)
             with serving(gateway, tokens[Role.READ]) as client:
-                stream = client.events.WatchEvents(request, timeout=20)
+                stream = client.events.WatchEvents(request, timeout=60)
                 found = next(list(each.events) for each in stream if each.events)
                 trio.from_thread.run(once)
                 after = next(list(each.events) for each in stream if each.events)

@@ -59,7 +59,7 @@ def ending(problem):
 @contextmanager
 def serving(gateway, token=None, tls=None) -> Iterator[GatewayClient]:
     """A client of its own with a token."""
-    with GatewayClient(f"localhost:{gateway.port}", tls, timeout=10, token=token) as client:
+    with GatewayClient(f"localhost:{gateway.port}", tls, timeout=60, token=token) as client:
         yield client
 
 
@@ -152,15 +152,15 @@ def call_any(client, method):
     channel = client.channel
     if descriptor.server_streaming:
         if descriptor.client_streaming:
-            stream = channel.stream_stream(method, send, respond)(iter([request]), timeout=5)
+            stream = channel.stream_stream(method, send, respond)(iter([request]), timeout=60)
         else:
-            stream = channel.unary_stream(method, send, respond)(request, timeout=5)
+            stream = channel.unary_stream(method, send, respond)(request, timeout=60)
         try:
             next(iter(stream), None)
         finally:
             stream.cancel()
     else:
-        channel.unary_unary(method, send, respond)(request, timeout=5)
+        channel.unary_unary(method, send, respond)(request, timeout=60)
 
 
 @brings_about("no-caller", "no-role")
@@ -190,7 +190,7 @@ async def test_health_is_open_to_all_and_reflection_to_callers(tmp_path):
             stub = health_pb2_grpc.HealthStub(client.channel)
             request = health_pb2.HealthCheckRequest()
             assert stub.Check(request, timeout=60).status == health_pb2.HealthCheckResponse.SERVING
-            watch = stub.Watch(request, timeout=10)
+            watch = stub.Watch(request, timeout=60)
             assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
             watch.cancel()
 
@@ -201,7 +201,7 @@ async def test_health_is_open_to_all_and_reflection_to_callers(tmp_path):
         def asked(client):
             stub = reflection_pb2_grpc.ServerReflectionStub(client.channel)
             request = reflection_pb2.ServerReflectionRequest(list_services="")
-            list(stub.ServerReflectionInfo(iter([request]), timeout=10))
+            list(stub.ServerReflectionInfo(iter([request]), timeout=60))
 
         assert await outcome(gateway, None, healthy) is None
         assert ending(await outcome(gateway, None, asked)) == row("no-caller")
@@ -279,8 +279,8 @@ async def test_a_token_is_shown_once_and_is_nowhere_on_disk(tmp_path):
             def made():
                 with serving(gateway, tokens[Role.ADMINISTER]) as client:
                     request = pb.CreateCallerRequest(caller=pb.Caller(name="billing", roles=[pb.ROLE_READ]))
-                    response = client.callers.CreateCaller(request, timeout=10)
-                    return response, client.callers.ListCallers(pb.ListCallersRequest(), timeout=10)
+                    response = client.callers.CreateCaller(request, timeout=60)
+                    return response, client.callers.ListCallers(pb.ListCallersRequest(), timeout=60)
 
             response, listed = await trio.to_thread.run_sync(made)
             token = response.token
@@ -318,15 +318,15 @@ async def test_a_caller_counts_as_soon_as_it_is_made_known(tmp_path):
 
         def administers(client):
             request = pb.CreateCallerRequest(caller=pb.Caller(name="app", roles=[pb.ROLE_OPERATE, pb.ROLE_VENDOR_DATA]))
-            made = client.callers.CreateCaller(request, timeout=10)
+            made = client.callers.CreateCaller(request, timeout=60)
             assert list(made.caller.roles) == [pb.ROLE_OPERATE, pb.ROLE_VENDOR_DATA]
             with serving(gateway, made.token) as app:
                 lists(app)
-                client.callers.RevokeCaller(pb.RevokeCallerRequest(name="app"), timeout=10)
+                client.callers.RevokeCaller(pb.RevokeCallerRequest(name="app"), timeout=60)
                 with pytest.raises(grpc.RpcError) as caught:
                     lists(app)
                 assert ending(problem_of(caught.value)) == row("no-such-token")
-            again = client.callers.CreateCaller(request, timeout=10)
+            again = client.callers.CreateCaller(request, timeout=60)
             assert again.token != made.token
             with serving(gateway, made.token) as app, pytest.raises(grpc.RpcError):
                 lists(app)
@@ -351,14 +351,14 @@ async def test_the_watches_of_a_caller_end_when_it_is_revoked(tmp_path):
                 serving(gateway, tokens[Role.ADMINISTER]) as administrator,
             ):
                 start = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_BEGINNING)
-                ended, lasting = one.events.WatchEvents(start, timeout=20), other.events.WatchEvents(start, timeout=20)
-                answering = vendor.vendor_data.HandleVendorData(open_side(service, over), timeout=20)
+                ended, lasting = one.events.WatchEvents(start, timeout=60), other.events.WatchEvents(start, timeout=20)
+                answering = vendor.vendor_data.HandleVendorData(open_side(service, over), timeout=60)
                 for stream in (ended, lasting):
                     assert types_of(stream) == ["charge_point.created", "charge_point.connected"]
                 assert next(answering).HasField("registered")
                 problems = []
                 for name, stream in (("read", ended), ("vendor_data", answering)):
-                    administrator.callers.RevokeCaller(pb.RevokeCallerRequest(name=name), timeout=10)
+                    administrator.callers.RevokeCaller(pb.RevokeCallerRequest(name=name), timeout=60)
                     with pytest.raises(grpc.RpcError) as caught:
                         next(stream)
                     problems.append(ending(problem_of(caught.value)))
@@ -383,7 +383,7 @@ async def test_a_watch_ends_when_another_node_has_revoked_its_caller(tmp_path, m
         def watch():
             with serving(gateway, tokens[Role.READ]) as one, serving(gateway, tokens[Role.OPERATE]) as other:
                 start = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_BEGINNING)
-                ended, lasting = one.events.WatchEvents(start, timeout=20), other.events.WatchEvents(start, timeout=20)
+                ended, lasting = one.events.WatchEvents(start, timeout=60), other.events.WatchEvents(start, timeout=20)
                 for stream in (ended, lasting):
                     assert types_of(stream) == ["charge_point.created", "charge_point.connected"]
                 trio.from_thread.run(gateway.journal.commit, RemoveCaller("read", DoneBy("admin", NOW)))
@@ -508,12 +508,12 @@ async def test_changes_of_charge_points_are_recorded_with_their_caller(tmp_path)
                     batch={"charge_points": [{"charge_point": {"identity": "CP2"}, "authorization_key": b"x" * 8}]}
                 ),
             ]
-            list(stub.ImportChargePoints(iter(fleet), timeout=20))
+            list(stub.ImportChargePoints(iter(fleet), timeout=60))
             start = event_pb2.WatchEventsRequest(
                 start_at=event_pb2.WATCH_START_BEGINNING, types=[f"charge_point.{each}" for each in PROVISIONING]
             )
             found = []
-            stream = client.events.WatchEvents(start, timeout=10)
+            stream = client.events.WatchEvents(start, timeout=60)
             while len(found) < 5:
                 for each in next(stream).events:
                     body = getattr(each, each.WhichOneof("body"))

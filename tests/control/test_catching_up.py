@@ -66,7 +66,7 @@ async def test_catching_up_does_not_wait_for_the_sign_of_life(tmp_path, kind, mo
         await created(gateway, "CP1", "CP2")
         types = {"types": ["charge_point.booted"]} if kind == "WatchEvents" else {}
         request = getattr(pb, f"{kind}Request")(**types, **more, **BEGINNING)
-        watching = getattr(gateway.client.events, kind)(request, timeout=20)
+        watching = getattr(gateway.client.events, kind)(request, timeout=60)
 
         def caught_up():
             responses = [next(watching)]

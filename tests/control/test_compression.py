@@ -45,7 +45,7 @@ def lists(client, metadata):
 def watches(client, metadata):
     request = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_BEGINNING)
     seen = 0
-    for batch in client.events.WatchEvents(request, metadata=metadata, timeout=10):
+    for batch in client.events.WatchEvents(request, metadata=metadata, timeout=60):
         seen += len(batch.events)
         if batch.caught_up:
             return seen

@@ -21,7 +21,7 @@ def request(seconds=None, **given):
 async def test_a_drain_is_begun_on_its_terms_once_and_watched(gateway):
     """Terms that are not given are those of the settings; a second wish changes nothing."""
     stub = gateway.client.server
-    watching = stub.WatchDrain(pb.WatchDrainRequest(), timeout=30)
+    watching = stub.WatchDrain(pb.WatchDrainRequest(), timeout=60)
     async with aclosing(in_thread(watching)) as looks:
         assert (await anext(looks)).progress.stage == pb.DRAIN_STAGE_SERVING
         begun = (await gateway.call(stub.Drain, request(60, closes_per_second=5.0))).progress

@@ -397,7 +397,7 @@ async def exported(gateway):
 
     def read():
         request = event_pb2.WatchEventsRequest(start_at=event_pb2.WATCH_START_BEGINNING)
-        call, found = gateway.client.events.WatchEvents(request, timeout=30), []
+        call, found = gateway.client.events.WatchEvents(request, timeout=60), []
         for response in call:
             found.extend(MessageToDict(each, preserving_proto_field_name=True) for each in response.events)
             if found and not response.events:

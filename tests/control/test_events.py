@@ -84,7 +84,7 @@ def watch(gateway):
     calls = []
 
     def start(**fields):
-        calls.append(gateway.client.events.WatchEvents(pb.WatchEventsRequest(**fields), timeout=30))
+        calls.append(gateway.client.events.WatchEvents(pb.WatchEventsRequest(**fields), timeout=60))
         return Watch(calls[-1])
 
     yield start
@@ -97,7 +97,7 @@ def watch_meters(gateway):
     calls = []
 
     def start(**fields):
-        calls.append(gateway.client.events.WatchMeterValues(pb.WatchMeterValuesRequest(**fields), timeout=30))
+        calls.append(gateway.client.events.WatchMeterValues(pb.WatchMeterValuesRequest(**fields), timeout=60))
         return Watch(calls[-1])
 
     yield start
@@ -303,7 +303,7 @@ async def test_watchers_of_the_same_get_the_same_with_a_slow_one_and_others_besi
 async def test_every_method_of_the_service_is_there(gateway):
     """The service is registered by hand, for the sake of its bytes."""
     for method in pb.DESCRIPTOR.services_by_name["EventService"].methods:
-        problem = await Watch(getattr(gateway.client.events, method.name)(_request(method), timeout=10)).problem()
+        problem = await Watch(getattr(gateway.client.events, method.name)(_request(method), timeout=60)).problem()
         assert problem.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -329,9 +329,9 @@ async def test_a_watch_that_is_cancelled_frees_its_place(tmp_path):
     async with control(tmp_path, max_streams=1) as gateway:
         request = pb.WatchEventsRequest(**FROM_NOW)
         for _ in range(3):
-            call = gateway.client.events.WatchEvents(request, timeout=20)
+            call = gateway.client.events.WatchEvents(request, timeout=60)
             await Watch(call).response()
-            refused = gateway.client.events.WatchEvents(request, timeout=20)
+            refused = gateway.client.events.WatchEvents(request, timeout=60)
             problem = await Watch(refused).problem()
             assert (problem.code, problem.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")
             call.cancel()

@@ -145,7 +145,7 @@ async def test_a_watch_ends_with_the_job(gateway):
     # What has an outcome keeps it.
     await gateway.journal.commit(RecordFleetItems(job.fleet_job_id, (FleetItem("CP1", "", "NOT_BEGUN", "lost"),)))
     await gateway.journal.commit(EndFleetJob(job.fleet_job_id, FleetEnd.DONE, NOW))
-    watched = gateway.client.fleet.WatchFleetJob(pb.WatchFleetJobRequest(fleet_job_id=job.fleet_job_id), timeout=10)
+    watched = gateway.client.fleet.WatchFleetJob(pb.WatchFleetJobRequest(fleet_job_id=job.fleet_job_id), timeout=60)
     (last,) = [each.fleet_job async for each in in_thread(watched)]
     assert last.end == pb.FLEET_END_DONE
     assert {each.outcome: each.count for each in last.counts} == {

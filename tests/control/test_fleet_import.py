@@ -54,7 +54,7 @@ async def whole(gateway, requests):
 
     def collect():
         try:
-            for response in call(iter(requests), timeout=30):
+            for response in call(iter(requests), timeout=60):
                 responses.append(response)
         except grpc.RpcError as error:
             return problem_of(error)
@@ -216,7 +216,7 @@ def hanging_import(gateway, *requests):
         yield from requests
         over.wait(20)
 
-    call = gateway.client.charge_points.ImportChargePoints(send(), timeout=20)
+    call = gateway.client.charge_points.ImportChargePoints(send(), timeout=60)
     try:
         yield call
     finally:

@@ -207,7 +207,7 @@ async def test_the_summary_over_the_wire(gateway):
     await gateway.append("CP1", epoch, ConnectorStatusChanged(ConnectorAddress(1, 1), "Faulted", "GroundFailure"))
     gateway.powers.seen = {"CP1": Seen(1, PowerSum(7400.0, 1, 11.0, 2, 3))}
     gateway.powers.unanswered = (2, 5)
-    stream = gateway.client.fleet.WatchFleetSummary(pb.WatchFleetSummaryRequest(), timeout=10)
+    stream = gateway.client.fleet.WatchFleetSummary(pb.WatchFleetSummaryRequest(), timeout=60)
     watched = await trio.to_thread.run_sync(next, stream)
     stream.cancel()
     found = (await gateway.call(gateway.client.fleet.GetFleetSummary, pb.GetFleetSummaryRequest())).summary

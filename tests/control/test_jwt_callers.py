@@ -332,7 +332,7 @@ async def test_a_stream_ends_with_its_jwt(tmp_path, why):
         def watched():
             soon = int(datetime.now(UTC).timestamp()) + (2 if why == "expired" else 300)
             with serving(gateway, token(exp=soon)) as client:
-                stream = client.events.WatchEvents(WATCH, timeout=20)
+                stream = client.events.WatchEvents(WATCH, timeout=60)
                 seen = [next(stream)]
                 began.set()
                 with pytest.raises(grpc.RpcError) as caught:

@@ -59,7 +59,7 @@ async def fleet(gateway):
 
 
 def watching(gateway, **fields):
-    return Watch(gateway.client.events.WatchEvents(pb.WatchEventsRequest(**fields), timeout=30))
+    return Watch(gateway.client.events.WatchEvents(pb.WatchEventsRequest(**fields), timeout=60))
 
 
 async def test_only_those_with_the_labels_are_watched(fleet):
@@ -110,7 +110,7 @@ async def test_a_watch_goes_on_by_its_token(fleet):
 
 async def test_meter_values_are_watched_by_labels(fleet):
     """As all events are."""
-    watch = fleet.client.events.WatchMeterValues(pb.WatchMeterValuesRequest(labels=NORTH, **FROM_NOW), timeout=30)
+    watch = fleet.client.events.WatchMeterValues(pb.WatchMeterValuesRequest(labels=NORTH, **FROM_NOW), timeout=60)
     await trio.to_thread.run_sync(next, watch)
     for identity in ("OUT", "IN"):
         values = ({"timestamp": "2026-03-01T12:00:00Z", "sampledValue": [{"value": str(Decimal(7))}]},)

@@ -249,7 +249,7 @@ async def test_a_watch_from_a_list_misses_nothing(fleet):
     await fleet.journal.commit(CreateChargePoint("CP4", "Accepted", (), NOW))
 
     def first(token):
-        watch = client.events.WatchEvents(event_pb2.WatchEventsRequest(resume_token=token), timeout=10)
+        watch = client.events.WatchEvents(event_pb2.WatchEventsRequest(resume_token=token), timeout=60)
         return next(event for batch in watch for event in batch.events).charge_point
 
     assert await trio.to_thread.run_sync(lambda: {first(token) for token in found}) == {"CP4"}

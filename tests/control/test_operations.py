@@ -67,7 +67,7 @@ async def recorded(running, epoch, operation_id="op_1", request_id="r1", request
     return running.store.operation(operation_id)
 
 
-async def ends(running, request, timeout=10.0):
+async def ends(running, request, timeout=60):
     """The problem in which a call ends; None: it returned."""
     stub = running.client.operations
     rpc = stub.StartCharging if isinstance(request, pb.StartChargingRequest) else stub.StopCharging
@@ -321,7 +321,7 @@ async def test_a_watch_tells_each_stage_until_the_end(tmp_path):
 
         def watch(after: int, into: list[pb.Operation]) -> None:
             request = pb.WatchOperationRequest(operation_id="op_1", after_sequence=after)
-            for response in running.client.operations.WatchOperation(request, timeout=20):
+            for response in running.client.operations.WatchOperation(request, timeout=60):
                 into.append(response.operation)
                 trio.from_thread.run_sync(began.set if len(into) == 1 else second.set)
 
@@ -348,7 +348,7 @@ async def test_a_watch_of_nothing_is_not_found(tmp_path):
     async with gateway(tmp_path) as (running, _):
 
         def watch() -> None:
-            list(running.client.operations.WatchOperation(pb.WatchOperationRequest(operation_id="op_9"), timeout=5))
+            list(running.client.operations.WatchOperation(pb.WatchOperationRequest(operation_id="op_9"), timeout=60))
 
         with pytest.raises(grpc.RpcError) as error:
             await trio.to_thread.run_sync(watch)

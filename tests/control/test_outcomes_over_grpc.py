@@ -606,7 +606,7 @@ async def test_a_command_is_answered_though_the_loop_of_the_chargers_is_held_up(
 async def _cancelled(running):
     def call():
         request = commands.ResetRequest(charge_point="CP1", request_id="r1", type=commands.RESET_TYPE_SOFT)
-        future = running.control.client.commands.Reset.future(request, timeout=20)
+        future = running.control.client.commands.Reset.future(request, timeout=60)
         trio.from_thread.run(running.control.commands.begun.wait)
         future.cancel()
         return future.code(), ""

@@ -214,7 +214,7 @@ async def test_health_follows_readiness_and_turns_red_at_the_drain(gateway):
 
     assert await check() == SERVING
     assert await check("gateway.api.v1.CommandService") == SERVING
-    watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=20)
+    watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=60)
     changes = iter(watch)
     assert (await trio.to_thread.run_sync(next, changes)).status == SERVING
     gateway.server.set_ready(False)
@@ -255,7 +255,7 @@ async def test_newer_tools_find_the_same_by_reflection_v1(gateway):
         reflection_pb2.ServerReflectionRequest(list_services=""),
         *(reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in (V1, ALPHA)),
     ]
-    listed, *described = await trio.to_thread.run_sync(lambda: list(call(iter(requests), timeout=10)))
+    listed, *described = await trio.to_thread.run_sync(lambda: list(call(iter(requests), timeout=60)))
     names = {each.name for each in listed.list_services_response.service}
     assert {V1, ALPHA, "gateway.api.v1.CommandService"} <= names
     shown = []
@@ -311,7 +311,7 @@ async def test_with_tls_and_a_client_ca_only_its_clients_get_in(tmp_path):
     async with control(tmp_path, ControlSettings(port=0, tls=tls), client_tls) as gateway:
         await gateway.call(gateway.client.charge_points.ListChargePoints, LIST)
         for strangers in (Tls(pem), None):
-            with GatewayClient(f"localhost:{gateway.port}", strangers, timeout=5) as stranger:
+            with GatewayClient(f"localhost:{gateway.port}", strangers, timeout=60) as stranger:
                 rpc = stranger.charge_points.ListChargePoints
                 with pytest.raises(grpc.RpcError) as caught:
                     await trio.to_thread.run_sync(stranger.call, rpc, LIST)
@@ -337,7 +337,7 @@ async def test_a_certificate_and_a_clients_ca_are_replaced_while_it_listens(tmp_
         gateway.server.replace_tls(presented(second, others))
 
         async def code(tls):
-            with GatewayClient(f"{name}:{gateway.port}", tls, timeout=5) as client:
+            with GatewayClient(f"{name}:{gateway.port}", tls, timeout=60) as client:
                 rpc = client.charge_points.ListChargePoints
                 try:
                     await trio.to_thread.run_sync(client.call, rpc, LIST)
@@ -373,7 +373,7 @@ async def test_what_is_refused_leaves_nothing_to_the_collector(gateway):
             with pytest.raises(grpc.RpcError):
                 gateway.client.commands.Reset(request, timeout=60)
         with pytest.raises(grpc.RpcError):
-            next(gateway.client.events.WatchEvents(watch, timeout=10))
+            next(gateway.client.events.WatchEvents(watch, timeout=60))
 
     await trio.to_thread.run_sync(refused)
     gc.collect()

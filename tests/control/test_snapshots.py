@@ -40,7 +40,7 @@ async def fleet(gateway, count, site="north"):
         await gateway.journal.commit(Append(identity, 1, events))
 
 
-async def parts(gateway, rpc, request, timeout=30):
+async def parts(gateway, rpc, request, timeout=60):
     found = await trio.to_thread.run_sync(lambda: list(rpc(request, timeout=timeout)))
     assert max(each.ByteSize() for each in found) <= MIB
     assert len({each.resume_token for each in found}) == 1

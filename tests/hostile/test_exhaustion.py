@@ -124,7 +124,7 @@ async def test_a_large_command_to_a_charger_that_never_reads_has_an_unknown_outc
         ],
     )
     begin = time.monotonic()
-    status, reason, _ = await in_thread(failure, partial(scene.gateway.commands.SendLocalList, request, timeout=20))
+    status, reason, _ = await in_thread(failure, partial(scene.gateway.commands.SendLocalList, request, timeout=60))
     assert time.monotonic() - begin < 15
     assert (status, reason) == (grpc.StatusCode.UNKNOWN, "OUTCOME_UNKNOWN")
     await link.cut()

@@ -154,7 +154,7 @@ async def test_the_callers_decision_not_to_sample_counts(tmp_path: Path, certifi
             stub = charge_point_pb2_grpc.ChargePointServiceStub(here.channel)
             await trio.to_thread.run_sync(lambda: stub.UpdateChargePoint(update, metadata=metadata, timeout=60))
             await trio.to_thread.run_sync(
-                lambda: list(stub.StreamLatestReadings(charge_point_pb2.StreamLatestReadingsRequest(), timeout=20))
+                lambda: list(stub.StreamLatestReadings(charge_point_pb2.StreamLatestReadingsRequest(), timeout=60))
             )
         names = [span.name for span in collector.spans]
     assert names == ["gateway.api.v1.ChargePointService/UpdateChargePoint"]
