@@ -19,7 +19,7 @@ import trio_websocket
 from gateway.framing.events import UpgradeRequested
 from gateway.transport import listener
 from gateway.transport.accounts import Account
-from gateway.transport.api import Accept, Concluded, ConnectionClosed, Initiator, Peer
+from gateway.transport.api import Accept, Concluded, ConnectionClosed, Initiator, Peer, Transport
 from gateway.transport.connection import HandshakeFailed
 from gateway.transport.handshake_places import Visitor
 from gateway.transport.limits import Limits
@@ -189,6 +189,10 @@ class TrioWebSocketConnection:
         except trio_websocket.ConnectionClosed:
             pass
 
+    def close_nowait(self) -> bool:
+        """Nothing can be closed with it without waiting."""
+        return False
+
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         if self._closing is not None:
             return await trio.lowlevel.checkpoint()
@@ -212,6 +216,10 @@ class TrioWebSocketConnection:
             return ConnectionClosed(1006, "", "network")
         initiator: Initiator = "network" if closed.reason.code == 1006 else "peer"
         return ConnectionClosed(closed.reason.code, closed.reason.reason or "", initiator)
+
+
+_WHOLE: type[Transport] = TrioWebSocketConnection
+"""For the check of types, which the listener's calls are exempt from: nothing of the transport is missing."""
 
 
 class TrioWebSocketListener(listener.Listener):
