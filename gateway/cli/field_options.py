@@ -39,6 +39,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "signing_certificate": "--signing-certificate",
         "signature": "--signature",
     },
+    "log-level": {"duration": "--for"},
     "log": {"location": "URL", "oldest_time": "--since", "latest_time": "--until"},
     "config": {r"keys\[\d+\]": "KEYS", "key": "KEY", "value": "VALUE"},
     "chargers": {**KEYS, r"(charge_point\.)?description": "--description"},

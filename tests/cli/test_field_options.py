@@ -52,8 +52,9 @@ ALONE = {
     "fleet items": ("job", {"--outcome": "done"}),
     "limit": ("CP1", {"--watts": "4000", "--clear": ""}),
     "schedule": ("CP1", {"--unit": "A"}),
+    "log-level": ("debug", {"--for": "60", "--charger": "CP1"}),
     "plan list": ("", {"--state": "applied"}),
-    "transactions close": ("tx_1 --reason r", {"--at": "2026-01-01 --meter-wh 5"}),
+    "transactions close": ("tx_1 --reason r", {"--at": "2026-01-01 --meter-wh 5", "--insist": "--meter-wh 5"}),
     "transactions cost": ("tx_1", {"--prices": "{prices}"}),
     "transactions estimate": ("tx_1", {"--soc": "80", "--kwh": "5"}),
     "log": ("CP1 https://files.example/", {"--type": "diagnostics"}),
@@ -63,6 +64,7 @@ ALONE = {
 NEITHER = frozenset(
     {
         "callers add --offline",  # without a gateway
+        "callers add --config",  # goes with it
         "chargers import --dry-run",  # a stream of messages: tests/cli/test_fleet_import.py
         "chargers add --quirk",  # its own words: tests/cli/test_quirk_options.py
         "chargers update --quirk",
