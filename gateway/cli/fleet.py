@@ -71,6 +71,9 @@ ChargersOption = Annotated[
 EveryOption = Annotated[bool, typer.Option("--every", help="Every charger there is.")]
 PerMinuteOption = Annotated[float, typer.Option(min=0.01, max=6000, help="How many are begun in a minute.")]
 AtOnceOption = Annotated[int, typer.Option(min=1, max=1000, help="How many go on at once.")]
+MaxFailuresOption = Annotated[
+    int, typer.Option(min=0, max=100_000, help="Begin nothing more once so many have failed; 0: however many fail.")
+]
 NoWaitOption = Annotated[
     bool, typer.Option("--no-wait", help="Return when the job is made; `gateway fleet watch` follows it.")
 ]
@@ -91,6 +94,7 @@ def rotate_keys(
     every: EveryOption = False,
     per_minute: PerMinuteOption = 60.0,
     at_once: AtOnceOption = 20,
+    max_failures: MaxFailuresOption = 0,
     reset: ResetOption = False,
     anyway: ResetAnywayOption = False,
     no_wait: NoWaitOption = False,
@@ -104,6 +108,7 @@ def rotate_keys(
         request_id=request_id(request),
         selection=ChargePointSelection(charge_points=charger or (), labels=dict(label or ()), every=every),
         pace=FleetPace(per_minute=per_minute, at_once=at_once),
+        max_failures=max_failures,
         reset=reset,
         insist=anyway,
     )
@@ -123,6 +128,7 @@ def renew_certificates(
     ] = None,
     per_minute: PerMinuteOption = 60.0,
     at_once: AtOnceOption = 20,
+    max_failures: MaxFailuresOption = 0,
     no_wait: NoWaitOption = False,
     request: RequestIdOption = None,
     target: TargetOption = DEFAULT_TARGET,
@@ -150,6 +156,7 @@ def renew_certificates(
             request_id=request_id(request),
             selection=selection,
             pace=FleetPace(per_minute=per_minute, at_once=at_once),
+            max_failures=max_failures,
         )
         job: FleetJob = ask(gateway.fleet.RenewCertificates, message).fleet_job
         _go_on(gateway, job, not no_wait, json)
@@ -169,6 +176,7 @@ def install_firmware(
     retry_interval: RetryInterval = None,
     per_minute: PerMinuteOption = 60.0,
     at_once: AtOnceOption = 20,
+    max_failures: MaxFailuresOption = 0,
     no_wait: NoWaitOption = False,
     request: RequestIdOption = None,
     target: TargetOption = DEFAULT_TARGET,
@@ -181,6 +189,7 @@ def install_firmware(
         request_id=request_id(request),
         selection=ChargePointSelection(charge_points=charger or (), labels=dict(label or ()), every=every),
         pace=FleetPace(per_minute=per_minute, at_once=at_once),
+        max_failures=max_failures,
         **update,
     )
     with connect(target) as gateway:
@@ -346,6 +355,7 @@ def _show(job: FleetJob, json: bool) -> None:
         *([("reset", "also amid a transaction" if job.insist else "once no transaction is open")] if job.reset else []),
         ("firmware", job.firmware.location),
         *([("signed", "yes" if job.firmware.signature else "no")] if job.firmware.location else []),
+        *([("ends at", f"{job.max_failures} failures")] if job.max_failures else []),
         ("state", _state(job)),
         ("chargers", _counts(job)),
         ("created", local(moment(job, "create_time"))),
@@ -362,7 +372,7 @@ def _kind(job: FleetJob) -> str:
 
 def _state(job: FleetJob) -> str:
     if job.end:
-        return FleetEnd.Name(job.end).removeprefix("FLEET_END_").lower()
+        return FleetEnd.Name(job.end).removeprefix("FLEET_END_").lower().replace("_", " ")
     return "being cancelled" if job.HasField("cancel_time") else "running"
 
 

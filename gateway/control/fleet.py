@@ -56,6 +56,7 @@ class NewFleetJob:
     reset: bool = False
     insist: bool = False
     firmware: FirmwareUpdate | None = None
+    max_failures: int = 0
 
 
 def asked(new: NewFleetJob) -> str:
@@ -69,8 +70,9 @@ def asked(new: NewFleetJob) -> str:
 
 def _made_by(new: NewFleetJob, found: FleetJob) -> bool:
     """Return true if a request asks for the very job; of one that has no digest its selection is not known."""
-    same = (found.kind, found.pace, found.reset, found.insist, found.firmware)
-    return same == (new.kind, new.pace, new.reset, new.insist, new.firmware) and found.asked in ("", asked(new))
+    same = (found.kind, found.pace, found.reset, found.insist, found.firmware, found.max_failures)
+    wanted = (new.kind, new.pace, new.reset, new.insist, new.firmware, new.max_failures)
+    return same == wanted and found.asked in ("", asked(new))
 
 
 def unchecked(command: Command) -> tuple[FieldViolation, ...]:
@@ -120,6 +122,7 @@ class FleetCalls:
             new.insist,
             new.firmware,
             asked=asked(new),
+            max_failures=new.max_failures,
         )
         answer = await self._journal.commit(CreateFleetJob(job, tuple(selected)))
         if isinstance(answer, Exists):
@@ -205,6 +208,8 @@ def _violations(new: NewFleetJob) -> list[FieldViolation]:
         found.append(FieldViolation("pace.per_minute", f"must be above 0 and at most {MAX_PER_MINUTE:g}"))
     if not 1 <= new.pace.at_once <= MAX_AT_ONCE:
         found.append(FieldViolation("pace.at_once", f"must be 1 to {MAX_AT_ONCE}"))
+    if not 0 <= new.max_failures <= MAX_ITEMS:
+        found.append(FieldViolation("max_failures", f"must be 0 (however many fail) to {MAX_ITEMS}"))
     if not timedelta() < new.limit <= LONGEST_LIMIT:
         found.append(FieldViolation("time_limit", f"must be above 0 and at most {LONGEST_LIMIT.days} days"))
     return found

@@ -18,7 +18,7 @@ from gateway.control.pace import Pacing
 from gateway.control.ports import Commands, Journal
 from gateway.domain.commands import RefusalReason, Refused
 from gateway.domain.firmware import begins_at
-from gateway.domain.fleet import NOT_BEGUN, SILENT, FleetEnd, FleetItem, FleetJob, FleetProgress
+from gateway.domain.fleet import NOT_BEGUN, SILENT, UNFAILED, FleetEnd, FleetItem, FleetJob, FleetProgress
 from gateway.domain.operations import OperationRecord, OperationRefusal, OperationRefused
 from gateway.domain.values import Clock
 from gateway.errors import StoreUnavailable
@@ -120,6 +120,8 @@ class _Run:
     """Begun, and holding no place."""
     under_way: set[str] = field(factory=set)
     cancelled: bool = False
+    failures: int = 0
+    """Of the whole job, those before a restart among them."""
 
     async def run(self) -> None:
         """Go on until everything of the job has ended. Raises StoreUnavailable."""
@@ -158,6 +160,8 @@ class _Run:
 
     async def _load(self) -> None:
         """Find where the last run was; an operation of which nothing was noted is found by its request id."""
+        present = await self.runner.reads.run(_job, self.job.job_id)
+        self.failures = 0 if present is None else present.failures
         left = await self.runner.reads.run(_open_items, self.job.job_id)
         self.waiting = deque(each.charge_point for each in left)
         for chunk in _chunks([each.charge_point for each in left]):
@@ -173,6 +177,8 @@ class _Run:
         """Return why nothing more is to be begun; None: the job goes on."""
         if self.cancelled:
             return FleetEnd.CANCELLED
+        if 0 < self.job.max_failures <= self.failures:
+            return FleetEnd.TOO_MANY_FAILURES
         return FleetEnd.EXPIRED if self.runner.clock() >= self.job.expires_at else None
 
     async def _begin(self, pacing: Pacing) -> bool:
@@ -250,6 +256,7 @@ class _Run:
     async def _record(self, items: Sequence[FleetItem]) -> None:
         if items:
             await self.runner.journal.commit(RecordFleetItems(self.job.job_id, tuple(items)))
+            self.failures += sum(each.outcome is not None and each.outcome not in UNFAILED for each in items)
 
     async def _end(self, end: FleetEnd) -> None:
         await self.runner.journal.commit(EndFleetJob(self.job.job_id, end, self.runner.clock()))

@@ -17,6 +17,7 @@ CAPABILITIES: Final = (
     "certificate-filters",
     "counts",
     "error-reasons",
+    "failure-limits",
     "firmware-rollouts",
     "fleet-summary",
     "latest-samples",

@@ -64,6 +64,8 @@ class FleetEnd(StrEnum):
     """It was cancelled: what was begun has ended, and the rest was not begun."""
     EXPIRED = "EXPIRED"
     """Its time was over; as of one that is cancelled."""
+    TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
+    """So many operations failed as end it; as of one that is cancelled."""
 
 
 NOT_BEGUN: Final = "NOT_BEGUN"
@@ -72,6 +74,10 @@ NOT_BEGUN: Final = "NOT_BEGUN"
 WAITING: Final = "WAITING"
 UNDER_WAY: Final = "UNDER_WAY"
 """Items without an outcome, in counts: without an operation, and with one."""
+
+
+UNFAILED: Final = frozenset({"DONE", NOT_BEGUN, WAITING, UNDER_WAY})
+"""Outcomes, and states without one, that are no failure: where nothing was begun nothing came of it."""
 
 
 @frozen
@@ -107,6 +113,13 @@ class FleetJob:
     counts: Mapping[str, int] = field(factory=dict)
     asked: str = ""
     """Digest of what was asked for and is kept nowhere else; empty: the job was made by a gateway of before."""
+    max_failures: int = 0
+    """So many failures end it; 0: none do."""
+
+    @property
+    def failures(self) -> int:
+        """The number of its operations that have failed."""
+        return sum(count for state, count in self.counts.items() if state not in UNFAILED)
 
     @property
     def operation(self) -> OperationRequest:

@@ -39,23 +39,24 @@ def follows(fake, *jobs: pb.FleetJob) -> None:
 def test_keys_of_a_fleet_are_rotated_and_followed(fake, run):
     """Progress on standard error, the end on standard output; the request says of which, and how fast."""
     follows(fake, job(WAITING=2), job(WAITING=1, UNDER_WAY=1), job("DONE", DONE=2))
-    result = run("fleet", "rotate-keys", "--label", "site=north", "--per-minute", 30, "--at-once", 5, "--reset")
+    paced = ("--per-minute", 30, "--at-once", 5, "--max-failures", 7)
+    result = run("fleet", "rotate-keys", "--label", "site=north", *paced, "--reset")
     assert (result.exit_code, result.stdout) == (0, "fleet_1: done: 2 done\n")
     assert "1 waiting, 1 under way" in result.stderr
     (request,) = fake.asked("RotateAuthorizationKeys")
     assert (dict(request.selection.labels), request.selection.every) == ({"site": "north"}, False)
-    assert (request.pace.per_minute, request.pace.at_once) == (30, 5)
+    assert (request.pace.per_minute, request.pace.at_once, request.max_failures) == (30, 5, 7)
     assert (request.reset, request.insist) == (True, False)
     assert request.request_id
 
 
-@pytest.mark.parametrize("end", ["DONE", "CANCELLED", "EXPIRED"])
+@pytest.mark.parametrize("end", ["DONE", "CANCELLED", "EXPIRED", "TOO_MANY_FAILURES"])
 def test_an_end_without_all_done_is_a_failure(fake, run, end):
     """With the counts; as JSON, too."""
     follows(fake, job(end, DONE=1, REFUSED=2))
     result = run("fleet", "rotate-keys", "--every")
     assert result.exit_code == 1
-    assert f"fleet_1: {end.lower()}: 1 done, 2 refused" in result.stderr
+    assert f"fleet_1: {end.lower().replace('_', ' ')}: 1 done, 2 refused" in result.stderr
     result = run("fleet", "watch", "fleet_1", "--json")
     assert json.loads(result.stdout)["fleet_job_id"] == "fleet_1"
     assert json.loads(result.stderr)["error"]["reason"] == end

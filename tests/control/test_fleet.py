@@ -77,6 +77,8 @@ async def test_charge_points_are_selected_when_it_is_made(gateway, selection, ex
         (rotate(selection=EVERY, pace=pb.FleetPace(at_once=1001)), "pace.at_once"),
         (rotate(selection=EVERY, time_limit=Duration(seconds=0)), "time_limit"),
         (rotate(selection=EVERY, time_limit=Duration(seconds=31 * 24 * 3600)), "time_limit"),
+        (rotate(selection=EVERY, max_failures=-1), "max_failures"),
+        (rotate(selection=EVERY, max_failures=100_001), "max_failures"),
         (rotate("r" * 256, selection=EVERY), "request_id"),
         (rotate(selection=EVERY, insist=True), "insist"),
     ],

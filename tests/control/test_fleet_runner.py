@@ -348,6 +348,61 @@ async def test_a_job_that_is_cancelled_ends_with_what_it_has_begun(harness: Harn
     assert {each.reason for each in await jobs.calls.items(job.job_id, "NOT_BEGUN", "", 10)} == {"cancelled"}
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_job_with_so_many_failures_begins_nothing_more(
+    harness: Harness, autojump_clock: MockClock, restarted: bool
+) -> None:
+    """What was begun goes on, and the rest is not begun and says why; failures before a restart count."""
+    fleet, _ = fleet_of(harness, 9)
+    fleet.refusals["CP2"] = Refused(RefusalReason.CHARGE_POINT_PENDING, "it is pending: nothing was done to it")
+    jobs = Jobs(harness, fleet)
+    async with jobs.run():
+        job = await jobs.make(Pace(600.0, 2), max_failures=3)
+        await trio.sleep(2)
+        for identity, end in (("CP1", End.REFUSED), ("CP3", End.DONE), ("CP4", End.ROLLED_BACK)):
+            fleet.ends(job, identity, end, "why")
+            await trio.sleep(2)
+        assert jobs.end(job) == ""
+        assert [identity for identity, _ in fleet.begun] == ["CP1", "CP3", "CP4", "CP5", "CP6"]
+    if restarted:
+        jobs = Jobs(harness, fleet)
+    async with jobs.run():
+        await trio.sleep(2)
+        fleet.ends(job, "CP5", End.UNKNOWN, "no-answer")
+        await trio.sleep(100)
+        assert jobs.counts(job) == {
+            "REFUSED": 1,
+            "ROLLED_BACK": 1,
+            "UNKNOWN": 1,
+            "DONE": 1,
+            "UNDER_WAY": 1,
+            "NOT_BEGUN": 4,
+        }
+        assert jobs.end(job) == ""
+        fleet.ends(job, "CP6")
+        await trio.sleep(5)
+    assert jobs.end(job) == "TOO_MANY_FAILURES"
+    assert len(fleet.begun) == 5
+    items = await jobs.calls.items(job.job_id, "NOT_BEGUN", "", 10)
+    assert {each.charge_point: each.reason for each in items} == {
+        "CP2": "CHARGE_POINT_PENDING",
+        **dict.fromkeys(("CP7", "CP8", "CP9"), "too_many_failures"),
+    }
+
+
+async def test_a_job_without_a_limit_goes_on_however_many_fail(harness: Harness, autojump_clock: MockClock) -> None:
+    """Each has its turn."""
+    fleet, identities = fleet_of(harness, 4)
+    jobs = Jobs(harness, fleet)
+    async with jobs.run():
+        job = await jobs.make(Pace(600.0, 1))
+        for identity in identities:
+            await trio.sleep(5)
+            fleet.ends(job, identity, End.REFUSED, "Rejected")
+        await trio.sleep(5)
+    assert (jobs.end(job), jobs.counts(job)) == ("DONE", {"REFUSED": 4})
+
+
 async def test_a_job_whose_time_is_over_begins_nothing_more(harness: Harness, autojump_clock: MockClock) -> None:
     """Those that did not come back in time say so."""
     fleet, _ = fleet_of(harness, 2, connected=False)

@@ -84,6 +84,7 @@ JOB_CHANGES: dict[str, dict[str, Any]] = {
     "pace.per_minute": {"pace.per_minute": 61},
     "pace.at_once": {"pace.at_once": 21},
     "time_limit": {"time_limit": Duration(seconds=7 * 24 * 3600 + 1)},
+    "max_failures": {"max_failures": 1},
 }
 
 FIRMWARE: dict[str, Any] = {
@@ -179,7 +180,7 @@ async def test_a_job_of_an_earlier_gateway_is_returned_whatever_was_selected(gat
     rpc, request, changes = JOBS[1]
     stub = getattr(gateway.client.fleet, rpc)
     for path, fields in changes.items():
-        if path.startswith("pace."):
+        if path.startswith("pace.") or path == "max_failures":
             await refused(gateway, stub, changed(request, fields))
         else:
             assert (await gateway.call(stub, changed(request, fields))).fleet_job.fleet_job_id == "fleet_1"

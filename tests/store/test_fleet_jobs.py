@@ -67,6 +67,22 @@ def test_a_job_keeps_the_digest_of_what_was_asked_for(store):
         assert found.asked == "d1" * 16
 
 
+def test_a_job_keeps_the_number_of_failures_that_ends_it(store):
+    """Of one that a gateway of before made there is none; and it ends by it."""
+    one(store, CreateFleetJob(evolve(job("a"), max_failures=100_000), ("CP1", "CP2", "CP3", "CP4")))
+    begin(store, "before", "CP1")
+    assert {each.job_id: each.max_failures for each in store.fleet_jobs(True)} == {"job_a": 100_000, "job_before": 0}
+    ended = [FleetItem("CP1", "op_1", "REFUSED"), FleetItem("CP2", "op_2", "DONE"), FleetItem("CP3", "", "NOT_BEGUN")]
+    one(store, RecordFleetItems("job_a", tuple(ended)))
+    found = store.fleet_job("job_a")
+    assert found is not None
+    assert (found.failures, dict(found.counts)) == (1, {"REFUSED": 1, "DONE": 1, "NOT_BEGUN": 1, "WAITING": 1})
+    one(store, EndFleetJob("job_a", FleetEnd.TOO_MANY_FAILURES, at(60)))
+    found = store.fleet_job_by_request("request_a")
+    assert found is not None
+    assert (found.end, found.max_failures) == (FleetEnd.TOO_MANY_FAILURES, 100_000)
+
+
 def test_a_job_keeps_the_firmware_that_it_installs(store):
     """Each field, so that what a charger is sent next week is what was asked for."""
     firmware = SignedUpdateFirmware(7, "https://f.example/1.bin", T0, "PEM", "c2ln", at(60), 3, 30)

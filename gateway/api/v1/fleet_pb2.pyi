@@ -37,6 +37,8 @@ class _FleetEndEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FleetEnd.Val
     """It was cancelled."""
     FLEET_END_EXPIRED: _FleetEnd.ValueType  # 3
     """Its time was over."""
+    FLEET_END_TOO_MANY_FAILURES: _FleetEnd.ValueType  # 4
+    """So many operations failed as its max_failures says: what had not begun by then never will be."""
 
 class FleetEnd(_FleetEnd, metaclass=_FleetEndEnumTypeWrapper):
     """The end of a fleet job."""
@@ -49,6 +51,8 @@ FLEET_END_CANCELLED: FleetEnd.ValueType  # 2
 """It was cancelled."""
 FLEET_END_EXPIRED: FleetEnd.ValueType  # 3
 """Its time was over."""
+FLEET_END_TOO_MANY_FAILURES: FleetEnd.ValueType  # 4
+"""So many operations failed as its max_failures says: what had not begun by then never will be."""
 Global___FleetEnd: _TypeAlias = FleetEnd  # noqa: Y015
 
 class _FleetOutcome:
@@ -237,6 +241,7 @@ class FleetJob(_message.Message):
     RESET_FIELD_NUMBER: _builtins.int
     INSIST_FIELD_NUMBER: _builtins.int
     FIRMWARE_FIELD_NUMBER: _builtins.int
+    MAX_FAILURES_FIELD_NUMBER: _builtins.int
     fleet_job_id: _builtins.str
     """The gateway's id for it."""
     request_id: _builtins.str
@@ -251,6 +256,8 @@ class FleetJob(_message.Message):
     """Of rotations of keys: whether a charger is reset that needs it."""
     insist: _builtins.bool
     """The same, also where a transaction is open."""
+    max_failures: _builtins.int
+    """So many failures end it; 0: it goes on however many there are."""
     @_builtins.property
     def pace(self) -> Global___FleetPace:
         """Its pace."""
@@ -296,10 +303,11 @@ class FleetJob(_message.Message):
         reset: _builtins.bool = ...,
         insist: _builtins.bool = ...,
         firmware: Global___FleetFirmware | None = ...,
+        max_failures: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "firmware", b"firmware", "pace", b"pace"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "cancel_time", b"cancel_time", "counts", b"counts", "create_time", b"create_time", "end", b"end", "end_time", b"end_time", "expire_time", b"expire_time", "firmware", b"firmware", "fleet_job_id", b"fleet_job_id", "insist", b"insist", "kind", b"kind", "pace", b"pace", "request_id", b"request_id", "reset", b"reset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "cancel_time", b"cancel_time", "counts", b"counts", "create_time", b"create_time", "end", b"end", "end_time", b"end_time", "expire_time", b"expire_time", "firmware", b"firmware", "fleet_job_id", b"fleet_job_id", "insist", b"insist", "kind", b"kind", "max_failures", b"max_failures", "pace", b"pace", "request_id", b"request_id", "reset", b"reset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -361,8 +369,8 @@ class FleetJobItem(_message.Message):
     operation_id: _builtins.str
     """The operation that was begun; empty if none was."""
     reason: _builtins.str
-    """Why it ended so: the operation's reason; of NOT_BEGUN an error's reason, "cancelled", "expired", or "lost": the
-    operation is not there any more.
+    """Why it ended so: the operation's reason; of NOT_BEGUN an error's reason, "cancelled", "expired",
+    "too_many_failures", or "lost": the operation is not there any more.
     """
     stage: _operation_pb2.OperationStage.ValueType
     """How far its operation has come; unspecified where there is none."""
@@ -395,12 +403,17 @@ class RotateAuthorizationKeysRequest(_message.Message):
     TIME_LIMIT_FIELD_NUMBER: _builtins.int
     RESET_FIELD_NUMBER: _builtins.int
     INSIST_FIELD_NUMBER: _builtins.int
+    MAX_FAILURES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id for the job. Required."""
     reset: _builtins.bool
     """Reset each charger that answers "RebootRequired", once no transaction is open there."""
     insist: _builtins.bool
     """With reset: also where a transaction is open, which the reset ends."""
+    max_failures: _builtins.int
+    """Begin nothing more once so many operations have failed: at most 100,000. A failure is an operation that ended other
+    than DONE; those that go on at that moment may add to them. 0: however many fail.
+    """
     @_builtins.property
     def selection(self) -> Global___ChargePointSelection:
         """The charge points. Required."""
@@ -422,10 +435,11 @@ class RotateAuthorizationKeysRequest(_message.Message):
         time_limit: _duration_pb2.Duration | None = ...,
         reset: _builtins.bool = ...,
         insist: _builtins.bool = ...,
+        max_failures: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["pace", b"pace", "selection", b"selection", "time_limit", b"time_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["insist", b"insist", "pace", b"pace", "request_id", b"request_id", "reset", b"reset", "selection", b"selection", "time_limit", b"time_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["insist", b"insist", "max_failures", b"max_failures", "pace", b"pace", "request_id", b"request_id", "reset", b"reset", "selection", b"selection", "time_limit", b"time_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -465,8 +479,11 @@ class RenewCertificatesRequest(_message.Message):
     SELECTION_FIELD_NUMBER: _builtins.int
     PACE_FIELD_NUMBER: _builtins.int
     TIME_LIMIT_FIELD_NUMBER: _builtins.int
+    MAX_FAILURES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id for the job. Required."""
+    max_failures: _builtins.int
+    """Begin nothing more once so many operations have failed, as of RotateAuthorizationKeys. 0: however many fail."""
     @_builtins.property
     def selection(self) -> Global___ChargePointSelection:
         """The charge points. Required."""
@@ -486,10 +503,11 @@ class RenewCertificatesRequest(_message.Message):
         selection: Global___ChargePointSelection | None = ...,
         pace: Global___FleetPace | None = ...,
         time_limit: _duration_pb2.Duration | None = ...,
+        max_failures: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["pace", b"pace", "selection", b"selection", "time_limit", b"time_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pace", b"pace", "request_id", b"request_id", "selection", b"selection", "time_limit", b"time_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_failures", b"max_failures", "pace", b"pace", "request_id", b"request_id", "selection", b"selection", "time_limit", b"time_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -537,6 +555,7 @@ class RollOutFirmwareRequest(_message.Message):
     RETRIES_FIELD_NUMBER: _builtins.int
     RETRY_INTERVAL_FIELD_NUMBER: _builtins.int
     OCPP_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MAX_FAILURES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id for the job. Required."""
     location: _builtins.str
@@ -553,6 +572,8 @@ class RollOutFirmwareRequest(_message.Message):
     """The number of retries. Unset: the charger decides."""
     ocpp_request_id: _builtins.int
     """Of signed firmware: OCPP's requestId, the same for each charger. Unset: the gateway makes one from request_id."""
+    max_failures: _builtins.int
+    """Begin nothing more once so many operations have failed, as of RotateAuthorizationKeys. 0: however many fail."""
     @_builtins.property
     def selection(self) -> Global___ChargePointSelection:
         """The charge points. Required."""
@@ -592,10 +613,11 @@ class RollOutFirmwareRequest(_message.Message):
         retries: _builtins.int | None = ...,
         retry_interval: _duration_pb2.Duration | None = ...,
         ocpp_request_id: _builtins.int | None = ...,
+        max_failures: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "install_time", b"install_time", "ocpp_request_id", b"ocpp_request_id", "pace", b"pace", "retries", b"retries", "retrieve_time", b"retrieve_time", "retry_interval", b"retry_interval", "selection", b"selection", "time_limit", b"time_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "install_time", b"install_time", "location", b"location", "ocpp_request_id", b"ocpp_request_id", "pace", b"pace", "request_id", b"request_id", "retries", b"retries", "retrieve_time", b"retrieve_time", "retry_interval", b"retry_interval", "selection", b"selection", "signature", b"signature", "signing_certificate", b"signing_certificate", "time_limit", b"time_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id", "_retries", b"_retries", "install_time", b"install_time", "location", b"location", "max_failures", b"max_failures", "ocpp_request_id", b"ocpp_request_id", "pace", b"pace", "request_id", b"request_id", "retries", b"retries", "retrieve_time", b"retrieve_time", "retry_interval", b"retry_interval", "selection", b"selection", "signature", b"signature", "signing_certificate", b"signing_certificate", "time_limit", b"time_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ocpp_request_id: _TypeAlias = _typing.Literal["ocpp_request_id"]  # noqa: Y015
     _WhichOneofArgType__ocpp_request_id: _TypeAlias = _typing.Literal["_ocpp_request_id", b"_ocpp_request_id"]  # noqa: Y015

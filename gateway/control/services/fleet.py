@@ -127,6 +127,7 @@ def _new(request: Any, kind: OperationKind) -> NewFleetJob:
         Pace(request.pace.per_minute or DEFAULT_PACE.per_minute, request.pace.at_once or DEFAULT_PACE.at_once),
         DEFAULT_LIMIT if seconds is None else timedelta(seconds=seconds),
         CALLER.get(),
+        max_failures=request.max_failures,
     )
 
 
@@ -152,6 +153,7 @@ def _job(job: FleetJob) -> pb.FleetJob:
         reset=job.reset,
         insist=job.insist,
         firmware=None if job.firmware is None else _firmware(job.firmware),
+        max_failures=job.max_failures,
         counts=[
             pb.FleetCount(outcome=FLEET_OUTCOME.number(outcome), count=count)
             for outcome, count in sorted(job.counts.items())

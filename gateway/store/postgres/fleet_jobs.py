@@ -45,7 +45,7 @@ from gateway.store.postgres.writer import Writer
 from gateway.store.rows import Row
 
 _COLUMNS: Final = """key, job_id, request_id, kind, per_minute, at_once, created_at, expires_at, caller, cancelled_at,
-    ended, ended_at, reset, insist, firmware, asked"""
+    ended, ended_at, reset, insist, firmware, asked, max_failures"""
 
 # --- writes ---------------------------------------------------------------------------------------------------
 
@@ -58,8 +58,8 @@ def create_fleet_job(writer: Writer, write: CreateFleetJob) -> Done | Exists | G
         return GuardFailed()
     (key,) = writer.one(
         """INSERT INTO fleet_job (job_id, request_id, kind, per_minute, at_once, created_at, expires_at, caller,
-        reset, insist, firmware, asked)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING key""",
+        reset, insist, firmware, asked, max_failures)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING key""",
         job.job_id,
         job.request_id,
         job.kind,
@@ -72,6 +72,7 @@ def create_fleet_job(writer: Writer, write: CreateFleetJob) -> Done | Exists | G
         int(job.insist),
         to_firmware(job),
         job.asked,
+        job.max_failures,
     )
     named = Array("text", list(write.charge_points)[:MAX_ITEMS])
     sql = "INSERT INTO fleet_item (job, identity) SELECT $1, n FROM unnest($2::text[]) AS n ON CONFLICT DO NOTHING"
@@ -149,7 +150,7 @@ def fleet_jobs(cx: Connection, running: bool) -> list[FleetJob]:
 
 def _job(cx: Connection, row: Row) -> FleetJob:
     key, job_id, request_id, kind, per_minute, at_once, created, expires, caller, cancelled, ended, ended_at = row[:12]
-    reset, insist, firmware, asked = row[12:]
+    reset, insist, firmware, asked, max_failures = row[12:]
     counted = cx.rows(f"SELECT {_STATE} AS state, count(*) FROM fleet_item WHERE job = $1 GROUP BY state", key)
     return FleetJob(
         job_id,
@@ -167,6 +168,7 @@ def _job(cx: Connection, row: Row) -> FleetJob:
         maybe_time(ended_at),
         {str(state): int(count) for state, count in counted},
         asked,
+        max_failures,
     )
 
 

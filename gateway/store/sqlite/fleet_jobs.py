@@ -41,7 +41,7 @@ from gateway.store.sqlite.selects import fetch, one
 from gateway.store.sqlite.writer import Writer
 
 _COLUMNS = """key, job_id, request_id, kind, per_minute, at_once, created_at, expires_at, caller, cancelled_at, ended,
-    ended_at, reset, insist, firmware, asked"""
+    ended_at, reset, insist, firmware, asked, max_failures"""
 
 
 def create_fleet_job(writer: Writer, write: CreateFleetJob) -> Done | Exists | GuardFailed:
@@ -53,7 +53,7 @@ def create_fleet_job(writer: Writer, write: CreateFleetJob) -> Done | Exists | G
         return GuardFailed()
     cx.execute(
         """INSERT INTO fleet_job (job_id, request_id, kind, per_minute, at_once, created_at, expires_at, caller,
-        reset, insist, firmware, asked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        reset, insist, firmware, asked, max_failures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             job.job_id,
             job.request_id,
@@ -67,6 +67,7 @@ def create_fleet_job(writer: Writer, write: CreateFleetJob) -> Done | Exists | G
             int(job.insist),
             to_firmware(job),
             job.asked,
+            job.max_failures,
         ),
     )
     cx.execute(
@@ -148,7 +149,7 @@ def fleet_jobs(cx: Connection, running: bool) -> list[FleetJob]:
 
 def _job(cx: Connection, row: Row) -> FleetJob:
     key, job_id, request_id, kind, per_minute, at_once, created, expires, caller, cancelled, ended, ended_at = row[:12]
-    reset, insist, firmware, asked = row[12:]
+    reset, insist, firmware, asked, max_failures = row[12:]
     sql = """SELECT coalesce(outcome, CASE operation_id WHEN '' THEN ? ELSE ? END) AS state, count(*)
         FROM fleet_item WHERE job = ? GROUP BY state"""
     return FleetJob(
@@ -167,6 +168,7 @@ def _job(cx: Connection, row: Row) -> FleetJob:
         maybe_time(ended_at),
         {str(state): int(count) for state, count in cx.execute(sql, (WAITING, UNDER_WAY, key))},
         asked,
+        max_failures,
     )
 
 

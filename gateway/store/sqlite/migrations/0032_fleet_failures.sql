@@ -1,0 +1,2 @@
+-- Of jobs: so many failures end them; 0: none do.
+ALTER TABLE fleet_job ADD COLUMN max_failures INTEGER NOT NULL DEFAULT 0;
