@@ -352,7 +352,7 @@ async def test_a_job_that_is_cancelled_ends_with_what_it_has_begun(harness: Harn
 async def test_a_job_with_so_many_failures_begins_nothing_more(
     harness: Harness, autojump_clock: MockClock, restarted: bool
 ) -> None:
-    """What was begun goes on, and the rest is not begun and says why; failures before a restart count."""
+    """Those that were begun go on, and the rest is not begun and says why; failures before a restart count."""
     fleet, _ = fleet_of(harness, 9)
     fleet.refusals["CP2"] = Refused(RefusalReason.CHARGE_POINT_PENDING, "it is pending: nothing was done to it")
     jobs = Jobs(harness, fleet)
