@@ -11,6 +11,7 @@ import pytest
 from trio.testing import MockClock
 
 from gateway.domain.commands import ClearCache, CommandRecord, StatusAnswer
+from gateway.domain.events import ConnectorStatusChanged
 from tests.support.harness import Harness
 from tests.support.station import ACCEPTED, Station, booted, time
 
@@ -142,3 +143,18 @@ async def test_an_answer_under_half_a_character_answers_nothing(harness: Harness
         record = await outcome()
         assert isinstance(record, CommandRecord)
         assert record.answer == StatusAnswer("Accepted")
+
+
+async def test_half_a_character_in_a_value_is_recorded_as_the_sign_for_one(
+    harness: Harness, autojump_clock: MockClock
+) -> None:
+    """No UTF-8 has it; the rest of the text, whole pairs among it, is as it was sent."""
+    async with booted(harness) as station:
+        frame = (
+            '[2,"1","StatusNotification",{"connectorId":1,"status":"Available","errorCode":"NoError",'
+            r'"info":"a\ud83db\ude00\ud83d\ude00"}]'
+        )
+        _, (what, *_) = await answered(station, frame)
+        assert what == 3
+        body = harness.bodies_of(ConnectorStatusChanged)[-1]
+        assert body.info == "a\ufffdb\ufffd\U0001f600"
