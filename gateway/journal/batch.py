@@ -55,6 +55,10 @@ class Waiting:
         self.task = None
         return trio.lowlevel.Abort.SUCCEEDED
 
+    def wait_on(self, _: object) -> trio.lowlevel.Abort:
+        """Keep the waiter, which is shielded: its cancellation waits until it has its answer."""
+        return trio.lowlevel.Abort.FAILED
+
     def answer(self, result: WriteResult | Exception) -> None:
         if isinstance(result, Exception):
             self.error = result

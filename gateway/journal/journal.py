@@ -131,7 +131,7 @@ class Journal:
 
     # --- for everybody ---
 
-    async def commit(self, write: Write, applied: Applied | None = None) -> WriteResult:
+    async def commit(self, write: Write, applied: Applied | None = None, *, shielded: bool = False) -> WriteResult:
         """Hand ``write`` over and wait until it is on disk; answers as the store's contract says.
 
         ``applied`` is called with the answer before any waiter runs, in the order of the commits, and also when
@@ -144,16 +144,18 @@ class Journal:
         bug of the caller.
 
         Handing over is the point of no return: cancelling the wait withdraws nothing. A caller that is cancelled
-        already when it calls hands nothing over.
+        already when it calls hands nothing over. ``shielded``: it is no cancellation's to hinder or to end, as in a
+        scope that shields, which takes twenty times as long.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
+        if not shielded:
+            await trio.lowlevel.checkpoint_if_cancelled()
         if self._closing.is_set() or not self._well.is_set() or len(self._queue) >= self._max_waiting:
             raise StoreUnavailable(self._refusal())
         waiting = Waiting(write, applied, trio.lowlevel.current_task())
         self._queue.append(waiting)
         if self._arrived:
             self._arrived.unpark()
-        await trio.lowlevel.wait_task_rescheduled(waiting.abort)
+        await trio.lowlevel.wait_task_rescheduled(waiting.wait_on if shielded else waiting.abort)
         if waiting.error is not None:
             error, waiting.error = waiting.error, None  # raised, it holds this frame, which must not hold it
             raise error

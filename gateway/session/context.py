@@ -178,15 +178,19 @@ class SessionContext:
 
     # --- commits ----------------------------------------------------------------------------------------------
 
-    async def commit(self, events: tuple[NewEvent, ...], guards: tuple[Guard, ...] = ()) -> Appended | GuardFailed:
+    async def commit(
+        self, events: tuple[NewEvent, ...], guards: tuple[Guard, ...] = (), *, shielded: bool = False
+    ) -> Appended | GuardFailed:
         """Commit events; the state has them when this returns, and those of other tasks in the order of the commits.
 
         A session that has lost its charge point, or whose store can't keep what it decided, ends here: raises
-        ``SessionOver``, and nothing that was to be acknowledged has been. Cancelling withdraws nothing.
+        ``SessionOver``, and nothing that was to be acknowledged has been. Cancelling withdraws nothing, and does
+        nothing at all where it is ``shielded``.
         """
         state = self.state
+        write = Append(state.identity, state.epoch, events, guards)
         try:
-            result = await self.journal.commit(Append(state.identity, state.epoch, events, guards), self._apply)
+            result = await self.journal.commit(write, self._apply, shielded=shielded)
         except StoreUnavailable as error:
             doubtful = isinstance(error, CommitUnknown)
             raise self._over("store-unavailable", CLOSE_INTERNAL, doubtful=doubtful) from error

@@ -18,9 +18,12 @@ T = TypeVar("T")
 class Journal(Protocol):
     """The way of writes to the store (``gateway.journal``). Both raise ``StoreUnavailable``."""
 
-    async def commit(self, write: Write, applied: Callable[[Write, WriteResult], None] | None = None) -> WriteResult:
+    async def commit(
+        self, write: Write, applied: Callable[[Write, WriteResult], None] | None = None, *, shielded: bool = False
+    ) -> WriteResult:
         """On disk when it returns. Cancelling the waiter withdraws nothing. ``applied`` is called with the answer
-        before it returns, in the order of the commits, whether or not a caller still waits."""
+        before it returns, in the order of the commits, whether or not a caller still waits. ``shielded``: as in a scope
+        that shields it from cancellation."""
         ...
 
     def submit(self, write: Write, on_answer: Callable[[Write, WriteResult | Exception], None]) -> None:

@@ -26,11 +26,11 @@ class Refusing(DirectJournal):
 
     refused = ""
 
-    async def commit(self, write: Write, applied: Any = None) -> WriteResult:
+    async def commit(self, write: Write, applied: Any = None, *, shielded: bool = False) -> WriteResult:
         if self.refused and getattr(write, "charge_point", "") == self.refused:
             await trio.lowlevel.checkpoint()
             raise RuntimeError("a defect")
-        return await super().commit(write, applied)
+        return await super().commit(write, applied, shielded=shielded)
 
 
 @pytest.fixture

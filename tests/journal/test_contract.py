@@ -147,6 +147,25 @@ async def test_a_caller_that_is_cancelled_already_hands_nothing_over(
     assert subject.appended() == ["B"]
 
 
+async def test_a_shielded_commit_waits_for_its_answer_whatever_is_cancelled(
+    subject: Subject, autojump_clock: MockClock
+) -> None:
+    """Before it, and while it waits; the cancellation comes after the answer."""
+    subject.commits_take(0.01)
+    kept: list[object] = []
+    with trio.move_on_after(0.005) as during:
+        kept.append(await subject.journal.commit(write("A"), shielded=True))
+        await trio.lowlevel.checkpoint()
+    with trio.CancelScope() as before:
+        before.cancel()
+        kept.append(await subject.journal.commit(write("B"), shielded=True))
+        await trio.lowlevel.checkpoint()
+    assert during.cancelled_caught
+    assert before.cancelled_caught
+    assert kept == [subject.kept(1), subject.kept(2)]
+    assert subject.appended() == ["A", "B"]
+
+
 async def test_answers_are_applied_in_the_order_of_the_commits_and_before_their_waiters_run(
     subject: Subject, autojump_clock: MockClock
 ) -> None:

@@ -24,8 +24,8 @@ class Uneven:
         self._journal = harness.journal
         self._delay = 10.0
 
-    async def commit(self, write: Any, applied: Any = None) -> Any:
-        result = await self._journal.commit(write, applied)
+    async def commit(self, write: Any, applied: Any = None, *, shielded: bool = False) -> Any:
+        result = await self._journal.commit(write, applied, shielded=shielded)
         delay, self._delay = self._delay, self._delay - 5
         await trio.sleep(delay)
         return result

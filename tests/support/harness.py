@@ -124,7 +124,13 @@ class DirectJournal:
         self._last = trio.Event()
         self._last.set()
 
-    async def commit(self, write: Write, applied: Callable[[Write, WriteResult], None] | None = None) -> WriteResult:
+    async def commit(
+        self, write: Write, applied: Callable[[Write, WriteResult], None] | None = None, *, shielded: bool = False
+    ) -> WriteResult:
+        with trio.CancelScope(shield=shielded):
+            return await self._commit(write, applied)
+
+    async def _commit(self, write: Write, applied: Callable[[Write, WriteResult], None] | None) -> WriteResult:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.failing:
             await trio.lowlevel.checkpoint()

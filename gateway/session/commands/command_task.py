@@ -254,17 +254,17 @@ class CommandTask:
             answer = None if isinstance(read.answer, ChargerError) else read.answer
             late = record.state is CommandState.OUTCOME_UNKNOWN
             answered = self._event(CommandAnswered(record.command_id, record.operation, answer, error, late))
-            with trio.CancelScope(shield=True):
-                # A charger that has taken a new key hangs up at once, to come back with it.
-                if self._key_rotation is not None:
+            # A charger that has taken a new key hangs up at once, to come back with it.
+            if self._key_rotation is not None:
+                with trio.CancelScope(shield=True):
                     await self._key_rotation.decided(read.answer)
-                # Nothing may wait between the look at the state and the commit.
-                follow = consequences(self._command, read.answer, context.state, answered.received_at)
-                events: tuple[NewEvent, ...] = (answered, *map(self._event, follow))
-                if read.deviations:
-                    events = tuple(evolve(each, flags=(*each.flags, Flag.DEVIATES)) for each in events)
-                with UNTRACED if self._trace is None else self._trace.step(COMMIT):
-                    await context.commit(events)
+            # Nothing may wait between the look at the state and the commit.
+            follow = consequences(self._command, read.answer, context.state, answered.received_at)
+            events: tuple[NewEvent, ...] = (answered, *map(self._event, follow))
+            if read.deviations:
+                events = tuple(evolve(each, flags=(*each.flags, Flag.DEVIATES)) for each in events)
+            with UNTRACED if self._trace is None else self._trace.step(COMMIT):
+                await context.commit(events, shielded=True)
             self.record = evolve(
                 record,
                 state=CommandState.ANSWERED,
@@ -329,15 +329,13 @@ class CommandTask:
         """
         before = self.handed_over
         self.handed_over = state or before
-        with trio.CancelScope(shield=True):
-            try:
-                with UNTRACED if self._trace is None else self._trace.step(COMMIT):
-                    result = await self._context.commit(events, guards)
-            except SessionOver as over:
-                if not over.doubtful:
-                    self.handed_over = before
-                raise
-        return result
+        try:
+            with UNTRACED if self._trace is None else self._trace.step(COMMIT):
+                return await self._context.commit(events, guards, shielded=True)
+        except SessionOver as over:
+            if not over.doubtful:
+                self.handed_over = before
+            raise
 
     def _too_late(self) -> bool:
         """In real time: the caller's clock went on while this process stood still (``stalled``, without its call)."""

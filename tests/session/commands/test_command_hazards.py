@@ -261,12 +261,13 @@ def slow(harness: Harness, kind: type, seconds: float) -> trio.Event:
     kept = trio.Event()
     commit = harness.journal.commit
 
-    async def slowly(write: Any, *more: Any) -> Any:
-        result = await commit(write, *more)
-        if isinstance(write, kind) or any(isinstance(each.body, kind) for each in getattr(write, "events", ())):
-            kept.set()
-            await trio.sleep(seconds)
-        return result
+    async def slowly(write: Any, *more: Any, shielded: bool = False) -> Any:
+        with trio.CancelScope(shield=shielded):
+            result = await commit(write, *more)
+            if isinstance(write, kind) or any(isinstance(each.body, kind) for each in getattr(write, "events", ())):
+                kept.set()
+                await trio.sleep(seconds)
+            return result
 
     harness.journal.commit = slowly  # type: ignore[method-assign, assignment]
     return kept
@@ -282,12 +283,13 @@ async def test_a_command_whose_turn_comes_with_the_end_of_its_session_is_not_rec
         message_id, *_ = await charger.next_call("ClearCache")
         commit = harness.journal.commit
 
-        async def slowly(write: Any, *more: Any) -> Any:
-            result = await commit(write, *more)
-            if any(isinstance(each.body, CommandQueued) for each in getattr(write, "events", ())):
-                await trio.sleep(1)
-                harness.router._sessions["CP1"].end("drain", code=1001)
-            return result
+        async def slowly(write: Any, *more: Any, shielded: bool = False) -> Any:
+            with trio.CancelScope(shield=shielded):
+                result = await commit(write, *more)
+                if any(isinstance(each.body, CommandQueued) for each in getattr(write, "events", ())):
+                    await trio.sleep(1)
+                    harness.router._sessions["CP1"].end("drain", code=1001)
+                return result
 
         harness.journal.commit = slowly  # type: ignore[method-assign, assignment]
         second = asked.ask(ClearCache())
@@ -326,15 +328,16 @@ async def test_a_key_that_came_too_late_is_withdrawn_before_its_command_is_over(
     commit = harness.journal.commit
     keys_then = []
 
-    async def late(write: Any, *more: Any) -> Any:
-        bodies = tuple(type(each.body) for each in getattr(write, "events", ()))
-        if CommandNotSent in bodies or CommandOutcomeUnknown in bodies:
-            keys_then.append(harness.store.credentials("CP1"))
-        result = await commit(write, *more)
-        if isinstance(write, kind) or kind in bodies:
-            assert len(harness.store.credentials("CP1")) == 1
-            mock_clock.jump(60)
-        return result
+    async def late(write: Any, *more: Any, shielded: bool = False) -> Any:
+        with trio.CancelScope(shield=shielded):
+            bodies = tuple(type(each.body) for each in getattr(write, "events", ()))
+            if CommandNotSent in bodies or CommandOutcomeUnknown in bodies:
+                keys_then.append(harness.store.credentials("CP1"))
+            result = await commit(write, *more)
+            if isinstance(write, kind) or kind in bodies:
+                assert len(harness.store.credentials("CP1")) == 1
+                mock_clock.jump(60)
+            return result
 
     async with ready(harness) as (charger, asked):
         first = asked.ask(ClearCache())
@@ -355,12 +358,13 @@ async def test_a_key_of_a_commit_of_unknown_outcome_opens_nothing_afterwards(har
     harness.limits = SessionLimits(settle_delay=0)
     commit = harness.journal.commit
 
-    async def lost(write: Any, *more: Any) -> Any:
-        result = await commit(write, *more)
-        if isinstance(write, AddCredential):
-            harness.journal.failing = True
-            raise CommitUnknown("a commit took too long")
-        return result
+    async def lost(write: Any, *more: Any, shielded: bool = False) -> Any:
+        with trio.CancelScope(shield=shielded):
+            result = await commit(write, *more)
+            if isinstance(write, AddCredential):
+                harness.journal.failing = True
+                raise CommitUnknown("a commit took too long")
+            return result
 
     harness.journal.commit = lost  # type: ignore[method-assign, assignment]
     async with ready(harness) as (_charger, asked):
