@@ -1,8 +1,8 @@
-"""The quick way in for plain frames: one whole, masked text message, which is nearly all that a charger sends.
+"""The quick way in for plain frames: whole, masked text messages, which is nearly all that a charger sends.
 
 The library reads a frame in a generator, which takes longer than decrypting it. So a read that is exactly one frame
-that leaves no question is read here, and everything else by the library, which thus sees an unbroken sequence of frames
-and decides about whatever is odd. One can change over between two frames only; ``Boundary`` knows when that is.
+that leaves no question, or several of them, is read here, and everything else by the library, which thus sees an
+unbroken sequence of frames and decides about whatever is odd. One can change over between two frames only; ``Boundary`` knows when that is.
 """
 
 from collections.abc import Callable
@@ -38,6 +38,30 @@ def plain_text(data: bytes, apply_mask: Callable[[bytes, bytes], bytes]) -> byte
     if size != start + length:
         return None
     return apply_mask(data[start:], data[mask_at:start])
+
+
+def plain_texts(data: bytes, apply_mask: Callable[[bytes, bytes], bytes]) -> list[bytes] | None:
+    """The payloads, if ``data`` is nothing but frames as ``plain_text`` reads one; else None. A charger's answer and
+    the message that it was asked for come like this, and what it says in a burst."""
+    texts = []
+    at, size = 0, len(data)
+    while at < size:
+        if size - at < 2 + _MASK_BYTES or data[at] != TEXT_AND_FINAL:
+            return None
+        length = data[at + 1] - _MASKED
+        start = at + 2 + _MASK_BYTES
+        if length == _TWO_BYTES:
+            length = (data[at + 2] << 8) | data[at + 3]
+            start += 2
+            if length < _TWO_BYTES:
+                return None
+        elif not 0 <= length < _TWO_BYTES:
+            return None
+        at = start + length
+        if at > size:
+            return None
+        texts.append(apply_mask(data[start:at], data[start - _MASK_BYTES : start]))
+    return texts
 
 
 def text_frame(data: bytes) -> bytes:

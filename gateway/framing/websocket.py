@@ -32,7 +32,7 @@ from gateway.framing.events import (
 )
 from gateway.framing.head import HeadBuffer, offered_subprotocols
 from gateway.framing.http_answers import EXTRA_HEADERS, REFUSAL_REASONS, http_error, switching_protocols
-from gateway.framing.plain import Boundary, plain_text, text_frame
+from gateway.framing.plain import Boundary, plain_text, plain_texts, text_frame
 from gateway.framing.reassembly import TOO_BIG, Reassembly, Violation
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -124,6 +124,9 @@ class WebSocket:
                 if text.isascii() and len(text) <= self._reassembly.limit:
                     return [Message(text)]  # nearly all of them
                 return [self._message(self._reassembly.add(text, True))]
+            texts = plain_texts(data, apply_mask)
+            if texts is not None and all(map(self._leaves_no_question, texts)):
+                return [Message(text) for text in texts]
         misspelled = self._boundary.follow(data)
         if misspelled is not None:
             return self._receive_misspelled(data[: max(0, misspelled)])
@@ -358,6 +361,10 @@ class WebSocket:
             # OCPP-J is text. One policy for the odd stack that sends binary JSON: close (A3.15).
             return self._fail(Violation(_UNSUPPORTED_DATA, "binary messages are not accepted"))
         return None  # a Close; _end() reports it, after whatever came before it
+
+    def _leaves_no_question(self, text: bytes) -> bool:
+        """Return true if a payload is a message without a further look."""
+        return text.isascii() and len(text) <= self._reassembly.limit
 
     def _message(self, whole: bytes | Violation | None) -> Event:
         if isinstance(whole, bytes):

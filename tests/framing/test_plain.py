@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.utils import apply_mask
 
-from gateway.framing.plain import Boundary, plain_text, text_frame
+from gateway.framing.plain import Boundary, plain_text, plain_texts, text_frame
 
 SIZES = st.one_of(st.integers(0, 300), st.sampled_from((125, 126, 127, 65_535, 65_536, 70_000)))
 
@@ -47,6 +47,28 @@ def test_control_frames_fragments_and_frames_without_a_mask_are_left_to_the_libr
         b"\x81\xfe\x00\x01" + bytes(4) + b"x",  # a length in a longer spelling than it needs
     )
     assert [plain_text(other, apply_mask) for other in others] == [None] * len(others)
+    assert [plain_texts(frame(b"x") + other, apply_mask) for other in others] == [None] * len(others)
+
+
+@given(st.lists(SIZES, min_size=1, max_size=5))
+def test_several_plain_frames_are_read_as_the_library_wrote_them(sizes: list[int]) -> None:
+    payloads = [bytes((97 + number,)) * size for number, size in enumerate(sizes)]
+    expected = payloads if max(sizes) <= 65_535 else None
+    assert plain_texts(b"".join(map(frame, payloads)), apply_mask) == expected
+
+
+@given(st.lists(st.one_of(SIZES.map(lambda size: frame(b"x" * size)), st.binary(max_size=20)), max_size=4))
+def test_nothing_else_is_taken_for_several_plain_frames(pieces: list[bytes]) -> None:
+    """What is taken is the whole of them, each as one alone is."""
+    data = b"".join(pieces)
+    texts = plain_texts(data, apply_mask)
+    if texts is not None:
+        at = 0
+        for text in texts:
+            size = 2 + 2 * (len(text) > 125) + 4 + len(text)
+            assert plain_text(data[at : at + size], apply_mask) == text
+            at += size
+        assert at == len(data)
 
 
 @given(SIZES)
