@@ -6,9 +6,10 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from operator import attrgetter
+from typing import Final, TypeAlias
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 # Re-exported: a command and its answer are used together.
 from gateway.domain.answers import (
@@ -47,6 +48,7 @@ from gateway.domain.answers import (
 from gateway.domain.charging import ChargingProfile, ChargingRateUnit, ProfilePurpose
 from gateway.domain.security_commands import SecurityCommand
 from gateway.domain.values import JSON, ConnectorAddress
+from gateway.quick_frozen import quick_frozen
 
 # --- the operations (S §5) ------------------------------------------------------------------------------------
 
@@ -274,7 +276,7 @@ class CommandState(StrEnum):
         return self not in (CommandState.QUEUED, CommandState.SENT)
 
 
-@frozen
+@quick_frozen
 class CommandRecord:
     """A command and what became of it. ``arguments`` is the command as JSON, secrets redacted."""
 
@@ -296,6 +298,25 @@ class CommandRecord:
     reason: str = ""
     """Why NOT_SENT or OUTCOME_UNKNOWN: ``deadline``, ``disconnected``, ``draining``, ``gateway-restarted`` ..."""
     caller: str = ""  # empty: it had no name, as in older records, or the gateway itself asked
+
+    # As ``attrs.evolve``, which takes five times as long.
+
+    def sent(self, at: datetime) -> "CommandRecord":
+        """The same, about to be sent."""
+        present = dict(zip(_FIELDS, _values_of(self), strict=True))
+        return CommandRecord(**{**present, "state": CommandState.SENT, "sent_at": at})
+
+    def answered(
+        self, answer: Answer | None, error: ChargerError | None, at: datetime, *, late: bool
+    ) -> "CommandRecord":
+        """The same with the charger's answer."""
+        present = dict(zip(_FIELDS, _values_of(self), strict=True))
+        outcome = {"answer": answer, "error": error, "late": late, "finished_at": at, "reason": ""}
+        return CommandRecord(**{**present, "state": CommandState.ANSWERED, **outcome})
+
+
+_FIELDS: Final = tuple(each.name for each in fields(CommandRecord))
+_values_of = attrgetter(*_FIELDS)
 
 
 # --- refusals: values, not exceptions -------------------------------------------------------------------------

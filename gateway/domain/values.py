@@ -1,6 +1,6 @@
 """Small values that everything else is made of: addresses, ids, clocks, quality flags."""
 
-import uuid
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
@@ -90,5 +90,5 @@ class Flag(StrEnum):
 
 
 def new_id(prefix: str) -> str:
-    """Return a fresh id of the gateway's, e.g. ``tx_4f0c...``; unique without coordination (random, 122 bits)."""
-    return f"{prefix}_{uuid.uuid4().hex}"
+    """Return a fresh id of the gateway's, e.g. ``tx_4f0c...``; unique without coordination (random, 128 bits)."""
+    return f"{prefix}_{secrets.token_hex(16)}"

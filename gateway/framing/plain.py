@@ -2,7 +2,8 @@
 
 The library reads a frame in a generator, which takes longer than decrypting it. So a read that is exactly one frame
 that leaves no question, or several of them, is read here, and everything else by the library, which thus sees an
-unbroken sequence of frames and decides about whatever is odd. One can change over between two frames only; ``Boundary`` knows when that is.
+unbroken sequence of frames and decides about whatever is odd. One can change over between two frames only;
+``Boundary`` knows when that is.
 """
 
 from collections.abc import Callable

@@ -37,6 +37,17 @@ def test_an_empty_message_is_a_message() -> None:
     assert opened().receive(frame(TEXT)) == [Message(b"")]
 
 
+def test_messages_that_are_read_together_come_in_their_order_up_to_the_first_that_is_refused() -> None:
+    """Each by the same rules as one alone."""
+    assert opened().receive(frame(TEXT, b"[1]") + frame(TEXT, b"[2]")) == [Message(b"[1]"), Message(b"[2]")]
+    for refused, code in ((b"x" * 101, 1009), (b"\xff", 1007)):
+        websocket = opened(max_message_bytes=100)
+        events = websocket.receive(frame(TEXT, b"[1]") + frame(TEXT, refused) + frame(TEXT, b"[3]"))
+        assert events[0] == Message(b"[1]")
+        assert isinstance(events[1], Closed)
+        assert (events[1].code, len(events)) == (code, 2)
+
+
 def test_a_ping_is_answered_with_its_payload() -> None:
     """A6.1."""
     websocket = opened()

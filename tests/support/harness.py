@@ -129,6 +129,7 @@ class DirectJournal:
     ) -> WriteResult:
         with trio.CancelScope(shield=shielded):
             return await self._commit(write, applied)
+        raise AssertionError("nothing cancels this scope")
 
     async def _commit(self, write: Write, applied: Callable[[Write, WriteResult], None] | None) -> WriteResult:
         await trio.lowlevel.checkpoint_if_cancelled()

@@ -111,12 +111,9 @@ class CommandTask:
 
     def _may_go_at_once(self) -> bool:
         """Return true if it can go out now: then its first two states are one commit."""
-        may_go = self._new_key is None and self._call.may_go and not self._too_late() and not self._is_withheld()
-        return may_go and self._call.encode()
-
-    def _is_withheld(self) -> bool:
-        """Return true if a transaction stands in its way."""
-        return self._spares_transactions and in_use(self._context.state)
+        if self._spares_transactions and in_use(self._context.state):
+            return False
+        return self._new_key is None and self._call.may_go and not self._too_late() and self._call.encode()
 
     async def _create(self, *, sent: bool) -> bool:
         """Commit that the command exists and, with ``sent``, that it goes out. False: its request id was used."""
@@ -151,7 +148,7 @@ class CommandTask:
             return False
         self.known = state
         if sent:
-            self.record = evolve(record, state=state, sent_at=events[-1].received_at)
+            self.record = record.sent(events[-1].received_at)
         return True
 
     async def _take_turn(self) -> bool:
@@ -164,7 +161,7 @@ class CommandTask:
         if not self._call.encode():
             await self._settle(CommandEvent.TRANSACTION_ENDED)
             return False
-        if self._is_withheld():
+        if self._spares_transactions and in_use(self._context.state):
             await self._settle(CommandEvent.TRANSACTION_OPEN)
             return False
         if self._new_key is not None:
@@ -176,7 +173,7 @@ class CommandTask:
         event = self._event(CommandSent(self.record.command_id, self.record.operation, self._ocpp_request_id))
         await self._commit((event,), state=CommandState.SENT)
         self.known = CommandState.SENT
-        self.record = evolve(self.record, state=CommandState.SENT, sent_at=event.received_at)
+        self.record = self.record.sent(event.received_at)
         return True
 
     async def _admit_key(self, key: bytes) -> CommandEvent | None:
@@ -223,7 +220,7 @@ class CommandTask:
             await self._withdraw_key()
             await self._settle(CommandEvent.DEADLINE)
             return
-        if self._is_withheld():  # one has begun while SENT was being committed
+        if self._spares_transactions and in_use(self._context.state):  # one has begun while SENT was being committed
             await self._settle(CommandEvent.TRANSACTION_OPEN)
             return
         timeout_at = trio.current_time() + self._context.limits.call_timeout
@@ -265,15 +262,7 @@ class CommandTask:
                 events = tuple(evolve(each, flags=(*each.flags, Flag.DEVIATES)) for each in events)
             with UNTRACED if self._trace is None else self._trace.step(COMMIT):
                 await context.commit(events, shielded=True)
-            self.record = evolve(
-                record,
-                state=CommandState.ANSWERED,
-                answer=answer,
-                error=error,
-                late=late,
-                finished_at=answered.received_at,
-                reason="",
-            )
+            self.record = record.answered(answer, error, answered.received_at, late=late)
             self.finish(self.record)
             if context.state.pending_starts:
                 self._starts.wake()
