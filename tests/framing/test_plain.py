@@ -59,7 +59,7 @@ def test_several_plain_frames_are_read_as_the_library_wrote_them(sizes: list[int
 
 @given(st.lists(st.one_of(SIZES.map(lambda size: frame(b"x" * size)), st.binary(max_size=20)), max_size=4))
 def test_nothing_else_is_taken_for_several_plain_frames(pieces: list[bytes]) -> None:
-    """What is taken is the whole of them, each as one alone is."""
+    """All of the bytes are taken, and each frame as it is read alone."""
     data = b"".join(pieces)
     texts = plain_texts(data, apply_mask)
     if texts is not None:
