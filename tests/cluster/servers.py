@@ -79,7 +79,9 @@ class Replicated:
             self.standbys.append(self._stack.enter_context(postgres.server(primary=self.primary)))
         until = time.monotonic() + SECONDS
         while len(self.primary.rows("SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'")) < 2:
-            assert time.monotonic() < until, "the standbys do not stream"
+            if time.monotonic() > until:
+                logs = "\n".join(each.said() for each in (self.primary, *self.standbys))
+                raise AssertionError(f"the standbys do not stream: {logs}")
             time.sleep(0.02)
 
     def database(self) -> str:

@@ -81,6 +81,7 @@ class Server:
             "shared_buffers": "32MB",
             "autovacuum": "off",  # its transactions would hold up the horizon at a moment that no test chose
             "max_connections": "60",
+            "wal_keep_size": "1GB",  # a standby that lags behind while another one is promoted is to find what it needs
         }
         if not durable:
             settings |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -156,6 +157,10 @@ class Server:
             return cx.rows(statement, *given)
         finally:
             cx.close()
+
+    def said(self) -> str:
+        """The end of the server's log."""
+        return (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")[-2000:]
 
     def position(self) -> str:
         """The end of the write-ahead log."""
