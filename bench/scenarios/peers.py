@@ -3,8 +3,8 @@
 mobilityhouse's ``ocpp`` on ``websockets``, ``ocpp-rpc`` on Node in strict mode, and ``ocpp-go``, each as its
 documentation shows, with TLS, the same certificates, Basic authentication and validation; beside the gateway, which
 also decides and stores (they do neither), and beside the bare transport. And SteVe on MariaDB, which decides and stores
-too, where an operator has built one and names it. For each of them most of the sessions send in an open loop at a rate
-that saturates none, some in a closed loop.
+too, where an operator has built one and names it. For each of them most of the sessions send in an open loop, at the
+low rate of a quiet fleet and at one that saturates hardly any, and some in a closed loop.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from bench.servers import measuring, process, steve
 from bench.servers.measuring import Plan
 
 NAME = "peers"
-HELP = "the gateway beside mobilityhouse's ocpp, ocpp-rpc on Node, ocpp-go and SteVe, the same work for each; 4 minutes"
+HELP = "the gateway beside mobilityhouse's ocpp, ocpp-rpc on Node, ocpp-go and SteVe, the same work for each; 8 minutes"
 
 SHORT: Mapping[str, Any] = {
     "sessions": 600,
@@ -32,6 +32,7 @@ SHORT: Mapping[str, Any] = {
     "seconds": 3.0,
     "warm_up": 1.0,
     "servers": ["mobilityhouse", "ocpp-rpc"],
+    "low_rate": 0.0,
 }
 
 LEFT_OUT = "left out: "
@@ -53,6 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sessions", type=int, default=2000, help="chargers (%(default)s)")
     parser.add_argument("--active", type=int, default=200, help="of them in the closed loop (%(default)s)")
     parser.add_argument("--rate", type=float, default=1000.0, help="MeterValues/s of the others (%(default)s)")
+    parser.add_argument("--low-rate", type=float, default=33.0, help="the low rate of theirs; 0: none (%(default)s)")
+    parser.add_argument(
+        "--low-seconds", type=float, default=15.0, help="of the low rate, and of silence before it (%(default)s)"
+    )
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement (%(default)s)")
     parser.add_argument("--warm-up", type=float, default=2.0, help="seconds before each (%(default)s)")
     parser.add_argument("--rounds", type=int, default=1, help="rounds, of which the medians count (%(default)s)")
@@ -67,7 +72,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> list[Result]:
     """Each server by itself, one after the other, round by round."""
-    plan = Plan(options.sessions, options.active, options.seconds, options.warm_up, options.rate, options.rounds)
+    plan = Plan(
+        options.sessions,
+        options.active,
+        options.seconds,
+        options.warm_up,
+        options.rate,
+        options.rounds,
+        options.low_rate,
+        options.low_seconds,
+    )
     built = options.steve or steve.named()
     missing = {name: why for name in options.servers if (why := _why_missing(name, built)) is not None}
     for name, why in missing.items():

@@ -1,7 +1,8 @@
 """One measurement, the same for every server that chargers can connect to, and what several of them give together.
 
 All chargers connect and boot; that is the memory of a session and the CPU of a connect. Most of them then send
-MeterValues in an open loop at a rate that no server is saturated by (latency as chargers see it); the others, in
+MeterValues in an open loop, first at the low rate of a quiet fleet where that is asked for, then at a rate that no
+server is saturated by (latency as chargers see it); the others, in
 transactions, send in a closed loop, which keeps the server's core busy: the CPU of a message.
 """
 
@@ -21,6 +22,7 @@ from bench.results import Figure, Result
 
 CPU_PER_MESSAGE = "CPU per message"
 CPU_OPEN = "CPU per message, open loop"
+CPU_LOW = "CPU per message, low rate"
 CPU_PER_CONNECT = "CPU per connect"
 MEMORY = "memory per session"
 
@@ -34,7 +36,8 @@ CONNECTS = 500
 @frozen
 class Plan:
     """``active`` of the ``sessions`` send in the closed loop, for ``seconds`` after ``warm_up``; the others at ``rate``
-    a second all together, for as long. No open loop where the rate is 0."""
+    a second all together, for as long; and before that at ``low_rate`` for ``low_seconds``, after as many of silence.
+    No open loop where its rate is 0."""
 
     sessions: int
     active: int
@@ -42,6 +45,8 @@ class Plan:
     warm_up: float
     rate: float
     rounds: int = 1
+    low_rate: float = 0.0
+    low_seconds: float = 0.0
 
     def __attrs_post_init__(self) -> None:
         if not 0 < self.active < self.sessions:
@@ -50,13 +55,16 @@ class Plan:
 
 @frozen
 class Measured:
-    """Result of one run of a server. ``wrong``: the faults, in words."""
+    """Result of one run of a server. ``quiet``: CPU in microseconds for each message at the low rate, net of what the
+    server takes in silence; ``wrong``: the faults, in words."""
 
     connect_milliseconds: float
     kib_per_session: float
     closed: Load
     open: Load | None
     wrong: tuple[str, ...]
+    low: Load | None = None
+    quiet: float = 0.0
 
 
 def measure(server: Server, credentials: Sequence[Credentials], plan: Plan) -> Measured:
@@ -70,9 +78,10 @@ def measure(server: Server, credentials: Sequence[Credentials], plan: Plan) -> M
             _note(wrong, "did not connect", these.failures)
         time.sleep(fleets.SETTLE_SECONDS if isinstance(server, Gateway) else SETTLE_SECONDS)
         growth = server.usage().rss_bytes - before.rss_bytes
-        opened = _open_loop(most, plan) if plan.rate else None
+        quiet, low = _low_rate(server, most, plan) if plan.low_rate else (0.0, None)
+        opened = _open_loop(most, plan.rate, plan.seconds, plan.warm_up) if plan.rate else None
         closed = few.closed_loop(plan.seconds, plan.warm_up)
-        for load in (closed, opened):
+        for load in (closed, opened, low):
             _note(wrong, "failed", load.errors if load else {})
         for each, expected in ((most, len(others)), (few, len(active))):
             checked = each.check()
@@ -85,14 +94,25 @@ def measure(server: Server, credentials: Sequence[Credentials], plan: Plan) -> M
         closed,
         opened,
         tuple(wrong),
+        low,
+        quiet,
     )
 
 
-def _open_loop(chargers: Any, plan: Plan) -> Load:
-    chargers.start_open_loop(rate=plan.rate)
-    time.sleep(plan.warm_up)
+def _low_rate(server: Server, chargers: Any, plan: Plan) -> tuple[float, Load]:
+    """Microseconds for each message, net of what silence takes, and the load."""
+    before = server.usage().cpu_seconds
+    time.sleep(plan.low_seconds)
+    idle = (server.usage().cpu_seconds - before) / plan.low_seconds
+    load = _open_loop(chargers, plan.low_rate, plan.low_seconds, plan.warm_up)
+    return 1e6 * max(0.0, load.server_cpu_seconds - idle * load.seconds) / max(1, load.messages), load
+
+
+def _open_loop(chargers: Any, rate: float, seconds: float, warm_up: float) -> Load:
+    chargers.start_open_loop(rate=rate)
+    time.sleep(warm_up)
     chargers.mark()
-    time.sleep(plan.seconds)
+    time.sleep(seconds)
     load: Load = chargers.stop_open_loop()
     return load
 
@@ -116,6 +136,9 @@ def result(scenario: str, case: str, plan: Plan, runs: Sequence[Measured], notes
         figures.append(_median(CPU_OPEN, "µs", opened, lambda load: load.server_us_per_message))
         figures += _of_parts(CPU_OPEN, opened)
         histograms["open loop"] = histogram.merged(load.latency for load in opened)
+    if low := [run for run in runs if run.low is not None]:
+        figures.append(_median(CPU_LOW, "µs", low, lambda run: run.quiet))
+        histograms["low rate"] = histogram.merged(run.low.latency for run in low if run.low is not None)
     rounds = [
         f"{figure.name}: {', '.join(f'{each:.3g}' for each in values)} {figure.unit}" for figure, values in figures
     ]

@@ -50,6 +50,24 @@ def test_a_server_is_measured_with_all_its_sessions(tmp_path: Path) -> None:
     assert measured.connect_milliseconds >= 0
 
 
+def test_a_low_rate_is_measured_net_of_silence(tmp_path: Path) -> None:
+    """By a figure and latencies of its own; without one there are neither."""
+    plan = evolve(PLAN, rate=0.0, low_rate=20.0, low_seconds=0.3)
+    with process.running("bare", tmp_path) as server:
+        measured = measuring.measure(server, process.credentials(PLAN.sessions), plan)
+    assert measured.wrong == ()
+    assert measured.open is None
+    assert measured.low is not None
+    assert measured.low.messages > 0
+    result = measuring.result("peers", "bare", plan, [evolve(measured, quiet=float(cost)) for cost in (500, 100, 300)])
+    assert result.figure(measuring.CPU_LOW) == 300
+    assert result.histograms["low rate"].get_total_count() == 3 * measured.low.messages
+    assert measuring.CPU_LOW not in {
+        each.name
+        for each in measuring.result("peers", "bare", PLAN, [Measured(1.0, 30.0, load(0.02), None, ())]).figures
+    }
+
+
 def test_of_several_rounds_the_median_counts() -> None:
     """One disturbed round moves no figure; its value is shown."""
     runs = [Measured(1.0, 30.0, load(cpu), None, ()) for cpu in (0.02, 0.9, 0.03)]
