@@ -1,7 +1,7 @@
 """``Drain``: the end of a run. Commands finish, sessions close at a pace; last, control interface and journal."""
 
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 import trio
@@ -85,10 +85,12 @@ class Draining:
 
 @frozen
 class Drain:
-    """One drain of a gateway that takes no more chargers."""
+    """One drain of a gateway that takes no more chargers. ``commands_done``: waits for the outcomes of commands that
+    callers wait for here, whichever node carries them out."""
 
     draining: Draining
     router: Router
+    commands_done: Callable[[], Awaitable[None]]
     endpoints: Endpoints
     journal: Journal
 
@@ -106,7 +108,7 @@ class Drain:
                 nursery.start_soon(cut_short_by_signal, received, cut_short)
                 self.endpoints.stop_accepting()
                 with trio.move_on_after(seconds * IN_FLIGHT_SHARE):
-                    await self.router.commands_done()
+                    await self.commands_done()
                 draining.enter(DrainStage.SESSIONS)
                 await self.router.drain(terms.closes_per_second, deadline, terms.jitter)
                 draining.enter(DrainStage.ENDING)

@@ -381,8 +381,7 @@ class Gateway:
         if not healthy:
             # Nothing that a charger says could be acknowledged: it keeps its messages and comes back (503 until then).
             assert self._nursery is not None, "the journal runs in it"
-            end_all = self._supervisor.once
-            self._nursery.start_soon(end_all, "end-all", self.router.end_all, "store-unavailable", 1011)
+            self._nursery.start_soon(self._supervisor.once, "end-all", self.router.end_all, "store-unavailable", 1011)
         else:
             self.lost_ends.store_is_back()
         self.endpoints.update_readiness()
@@ -397,4 +396,5 @@ class Gateway:
         self.endpoints.update_readiness()
         if self.node is not None:
             await self.node.drain()
-        await Drain(self.draining, self.router, self.endpoints, self.journal).run(received)
+        commands = self.router if self.node is None else self.node.node.commands
+        await Drain(self.draining, self.router, commands.commands_done, self.endpoints, self.journal).run(received)

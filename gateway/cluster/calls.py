@@ -77,6 +77,8 @@ class RoutedCommands:
         self._bus = bus
         self._clock = clock
         self._count = count
+        self._carrying = 0
+        self._all_carried = trio.Event()
         self.live = router.live
         self.registration_changed = router.registration_changed
         self.minimum_profile_raised = router.minimum_profile_raised
@@ -118,6 +120,14 @@ class RoutedCommands:
         return None if found is None or found.node == self._store.node else found
 
     # --- commands ---------------------------------------------------------------------------------------------
+
+    async def commands_done(self) -> None:
+        """Wait until every command and operation under way has its outcome, at this node or at another one; after the
+        router's ``stop_commands`` that comes to an end. Cancelling is safe."""
+        await self._router.commands_done()
+        while self._carrying:
+            self._all_carried = trio.Event()
+            await self._all_carried.wait()
 
     async def call(
         self,
@@ -170,6 +180,25 @@ class RoutedCommands:
         unanswered: Callable[[], Awaitable[T]],
     ) -> T | Refused | Unknown | OperationRefused:
         """Carry something to the node that has the session, this one or another. Raises ``StoreUnavailable``."""
+        if self._router.draining:  # the node ends, wherever the session is: its callers ask at another one
+            return await here()
+        self._carrying += 1
+        try:
+            return await self._carried_on(identity, deadline, here, message, recorded, unanswered)
+        finally:
+            self._carrying -= 1
+            if not self._carrying:
+                self._all_carried.set()
+
+    async def _carried_on(
+        self,
+        identity: str,
+        deadline: float,
+        here: Callable[[], Awaitable[T]],
+        message: Callable[[OwnerRecord, float], wire.Request],
+        recorded: Callable[[], Awaitable[T]],
+        unanswered: Callable[[], Awaitable[T]],
+    ) -> T | Refused | Unknown | OperationRefused:
         for _ in range(ROUNDS):
             seconds = deadline - trio.current_time()
             owner = None if self._router.holds(identity) else await self._owner(identity)

@@ -353,6 +353,11 @@ class Router:
         """From now on no new command is taken."""
         self._draining = True
 
+    @property
+    def draining(self) -> bool:
+        """True from ``stop_commands`` on."""
+        return self._draining
+
     async def commands_done(self) -> None:
         """Wait until every command under way has its outcome; after ``stop_commands`` that comes to an end."""
         for sessions in self._in_steps():

@@ -44,9 +44,9 @@ class TwoNodes:
         self.there.add_charge_point()
         self.bus, self.nodes = FakeBus(), FakeNodes()
         self.counted: list[tuple[str, str]] = []
-        here = Router(self.there.reads, virtual_clock, (self.there.protocol,))
+        self.here = Router(self.there.reads, virtual_clock, (self.there.protocol,))
         self.commands = RoutedCommands(
-            here,
+            self.here,
             self.nodes,
             self.there.reads,
             self.there.journal,
@@ -118,6 +118,48 @@ async def test_a_refusal_of_the_other_node_is_the_caller_s(two: TwoNodes, autoju
         outcome = await two.call()
         assert isinstance(outcome, Refused)
         assert outcome.reason is RefusalReason.DRAINING
+
+
+async def test_a_node_that_drains_waits_for_what_another_one_carries_for_it(
+    two: TwoNodes, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Its caller would not hear the outcome otherwise: the control interface ends with the drain."""
+    two.owned()
+    outcomes: list[Any] = []
+    async with two.there.connected() as charger:
+        await boot(charger)
+
+        async def ask() -> None:
+            outcomes.append(await two.call())
+
+        nursery.start_soon(ask)
+        message_id, _, _ = await charger.next_call("Reset")
+        two.here.stop_commands()
+        with trio.move_on_after(5) as waiting:
+            await two.commands.commands_done()
+        assert waiting.cancelled_caught
+        nursery.start_soon(charger.answer, message_id, {"status": "Accepted"})
+        await two.commands.commands_done()
+        assert [outcome.state for outcome in outcomes] == [CommandState.ANSWERED]
+
+
+async def test_a_node_that_drains_takes_no_command_for_another_one_either(
+    two: TwoNodes, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Nothing is sent; what was asked before keeps its outcome."""
+    two.owned()
+    two.there.add_tag("TAG")
+    async with two.there.connected() as charger:
+        await boot(charger)
+        nursery.start_soon(answers, charger, {"status": "Accepted"})
+        first = await two.call()
+        two.here.stop_commands()
+        for refused in (await two.call(request_id="r2"), await two.operate()):
+            assert isinstance(refused, Refused)
+            assert refused.reason is RefusalReason.DRAINING
+        assert await two.call() == first
+        assert len(two.bus.requests) == 1
+        await two.commands.commands_done()
 
 
 async def test_a_node_that_does_not_answer_is_looked_for_once_more(two: TwoNodes, autojump_clock: MockClock) -> None:
