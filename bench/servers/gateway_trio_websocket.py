@@ -195,14 +195,13 @@ class TrioWebSocketConnection:
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         if self._closing is not None:
-            return await trio.lowlevel.checkpoint()
+            return
         self._closing = code, reason
         with trio.move_on_after(self._limits.close_seconds, shield=True):
             if self._connection is None:
                 await trio.aclose_forcefully(self._stream)
             else:
                 await self._connection.aclose(code, reason)
-        return None
 
     @property
     def _open(self) -> trio_websocket.WebSocketConnection:

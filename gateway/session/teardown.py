@@ -43,10 +43,9 @@ class Teardown:
         unfinished = self._commands.unfinished(ending.reason)
         ends = [*unfinished.events, *self._operations.ends(unfinished)]
         try:
-            context.keep_end("local", ending.code, ending.reason)
             nothing_to_settle = ending.reason in SETTLED_ALREADY and not unfinished
             # Another task costs as much as all the rest. Most ends need none: one of the two takes no time.
-            if context.transport.close_nowait() or nothing_to_settle:
+            if self._close_nowait(ending) or nothing_to_settle:
                 recorded = await self._settle(ending, unfinished, ends)
                 await context.transport.aclose(ending.code, ending.reason)
             else:
@@ -67,6 +66,16 @@ class Teardown:
             recorded=recorded,
             **({"message_bytes": ending.message_bytes} if ending.message_bytes else {}),
         )
+
+    def _close_nowait(self, ending: Ending) -> bool:
+        """Return true if the connection is closed, which took no time. A bug in that costs the end nothing else."""
+        context = self._context
+        try:
+            context.keep_end("local", ending.code, ending.reason)
+            return context.transport.close_nowait()
+        except Exception:
+            log.exception("session ended badly", charge_point=context.identity, epoch=context.state.epoch)
+            return False
 
     async def _settle(self, ending: Ending, unfinished: Unfinished, ends: list[NewEvent]) -> bool:
         """Record the end, and answer callers; True: it is recorded."""

@@ -89,7 +89,7 @@ def cost_of_faults(faults: int) -> int:
 class TeardownTurns:
     """Turns of sessions whose connection has ended. One for all sessions; belongs to the Trio loop.
 
-    When a network goes, thousands of chargers are gone at once. An end takes several passes of Trio's loop, and a
+    When a network goes, thousands of chargers are gone at once. An end takes some passes of Trio's loop, and a
     commit: if all went through these together, each pass would take as long as there are many, and the chargers that
     are still there would wait for seconds for their answers.
     """

@@ -52,6 +52,35 @@ async def test_a_bug_that_shows_while_the_gateway_stops_escapes_no_session(
     assert [type(each).__name__ for each in harness.bodies("charge_point.disconnected")] == ["ChargePointDisconnected"]
 
 
+@pytest.mark.parametrize("where", ["close_nowait", "aclose"])
+async def test_a_bug_in_closing_keeps_neither_the_end_nor_the_callers_waiting(
+    harness: Harness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The end is recorded, and who waits for a command hears of it at once, as if the connection had been closed."""
+    outcomes: list[tuple[Any, float]] = []
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async def ask() -> None:
+        outcome = await harness.router.call("CP1", ClearCache(), request_id="r1", deadline=trio.current_time() + 100)
+        outcomes.append((outcome, trio.current_time()))
+
+    with capture_logs() as logs:
+        async with ready(harness) as (charger, _asked), trio.open_nursery() as callers:
+            callers.start_soon(ask)
+            await charger.next_call("ClearCache")
+            monkeypatch.setattr(FakeTransport, where, fails)
+            began = trio.current_time()
+            await charger.hang_up()
+    [(outcome, at)] = outcomes
+    assert (outcome.state, outcome.reason) == ("OUTCOME_UNKNOWN", "disconnected")
+    assert at < began + 10
+    assert [type(each).__name__ for each in harness.bodies("charge_point.disconnected")] == ["ChargePointDisconnected"]
+    assert harness.router.unrecorded("CP1") is None
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["session ended badly"]
+
+
 async def test_a_charger_that_only_sends_rubbish_does_not_fill_the_log(
     harness: Harness, autojump_clock: MockClock
 ) -> None:
