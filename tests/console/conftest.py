@@ -59,12 +59,16 @@ class Stage:
             assert b" 401 " in tls.recv(4096).split(b"\r\n")[0]
 
     def wait_connected(self, name: str) -> None:
-        """Wait until a charge point is connected: one that restarts is away for a moment."""
+        """Wait until a charge point is connected, and has said what it is: one that restarts is away for a moment."""
         ends = monotonic() + SECONDS
-        request = GetChargePointRequest(identity=name)
-        while not self.gateway.charge_points.GetChargePoint(request, timeout=60).charge_point.connection.connected:
-            assert monotonic() < ends, f"{name} has not connected within {SECONDS:g} seconds"
+        while not self._is_known(name):
+            assert monotonic() < ends, f"{name} has not connected and booted within {SECONDS:g} seconds"
             sleep(0.05)
+
+    def _is_known(self, name: str) -> bool:
+        request = GetChargePointRequest(identity=name)
+        found = self.gateway.charge_points.GetChargePoint(request, timeout=60).charge_point
+        return found.connection.connected and bool(found.boot.model)
 
     def plug_in(self, name: str) -> None:
         charger = next(each for each in self.household.chargers if each.identity == name)
@@ -91,7 +95,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             url = f"wss://localhost:{wss}/ocpp"
             configs = [ChargerConfig(url, name, key, speed=60.0, id_tag="FAMILY") for name, key in keys.items()]
             household.start(configs, trust(folder / "certs" / "ca.pem"))
-            yield Stage(f"127.0.0.1:{control}", gateway, household, wss, folder / "certs" / "ca.pem")
+            made = Stage(f"127.0.0.1:{control}", gateway, household, wss, folder / "certs" / "ca.pem")
+            for name in NAMES:
+                made.wait_connected(name)
+            yield made
     finally:
         household.stop()
         process.stop()
