@@ -40,8 +40,9 @@ class NatsAddress:
 
 
 class NatsConnection(Client):
-    """A connection of nats-py that takes ``tls://`` for a demand. The library goes by the server's word alone:
-    one that asks for no TLS, or an attacker on the way to it, would be sent the token and all commands in the clear."""
+    """A connection of nats-py that takes ``tls://`` for a demand, and lives on after an answer that comes too late. The
+    library goes by the server's word alone: one that asks for no TLS, or an attacker on the way to it, would be sent
+    the token and all commands in the clear."""
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         await super()._process_info(info, initial_connection)
@@ -50,6 +51,13 @@ class NatsConnection(Client):
             if not (info.get("tls_required") or info.get("tls_available")):
                 raise Error(NO_TLS)
             info["tls_required"] = True  # by which the connection is lifted to TLS before anything is sent
+
+    async def _process_pong(self) -> None:
+        """Take a PONG, also one that comes when its flush has given up: by the library's own the reading ends there,
+        with a traceback, and the connection hears nothing more until pings have failed for seconds."""
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
 
     async def leave(self) -> None:
         """Close the connection, in order if it can be, within ``LEAVE_SECONDS``. Raises nothing."""

@@ -234,6 +234,8 @@ async def _churned(site: Site, failures: Failures, seconds: float) -> str:
     faults += [f"{node.folder.name}: {bug}" for node in site.nodes for bug in bugs(node)]
     if seconds >= WHOLE_SECONDS:
         faults += [f"{act.__name__} never happened" for act in failures.acts() if not failures.happened[act.__name__]]
+    if faults:
+        print(_memory_of(memory))
     assert faults == [], "\n".join(faults[:20])
     for each in roaming:
         await in_thread(check_accounts, first, each)
@@ -253,6 +255,19 @@ async def _churned(site: Site, failures: Failures, seconds: float) -> str:
     )
 
 
+def early_and_late(samples: list[int]) -> tuple[float, float]:
+    """Bytes after the first fifth, and in the end."""
+    share = max(len(samples) // 10, 1)
+    return median(samples[2 * share : 3 * share]), median(samples[-share:])
+
+
+def _memory_of(samples: list[int]) -> str:
+    early, late = early_and_late(samples)
+    return (
+        f"memory {early / MEGABYTE:.0f} MiB after the warm-up, {late / MEGABYTE:.0f} in the end ({late / early:.2f} ×)"
+    )
+
+
 def bugs(node: Gateway) -> list[str]:
     """Parts of a node's log that no failure of what it rests on explains: exceptions that nothing expected. A traceback
     that is no line of the log comes with what follows it."""
@@ -266,11 +281,8 @@ def bugs(node: Gateway) -> list[str]:
 
 def check_memory(samples: list[int], seconds: float) -> str:
     """The memory of a node that lived throughout, in the end and after the first fifth. What was found, in words."""
-    share = max(len(samples) // 10, 1)
-    early, late = median(samples[2 * share : 3 * share]), median(samples[-share:])
-    found = (
-        f"memory {early / MEGABYTE:.0f} MiB after the warm-up, {late / MEGABYTE:.0f} in the end ({late / early:.2f} ×)"
-    )
+    early, late = early_and_late(samples)
+    found = _memory_of(samples)
     if seconds < WHOLE_SECONDS:
         assert late - early < SLACK, found
         return f"{found}; the run is too short to tell a slope"
