@@ -11,8 +11,9 @@ second (the goodput: connects until their Boot is answered, messages confirmed) 
 0.8 of it is asked: a gateway that spends its time on what it will not finish does less. Drivers that did not offer as
 much make a result invalid, too.
 
-both: chargers that are there report at a third of the gateway's capacity while three times as many others connect as it
-can take. The chargers that are there come first: theirs is the share of their messages that is confirmed in time.
+both: chargers that are there report at a third of the gateway's capacity. What it can take of connects beside them is
+found in the same way, and then three times as many others connect. The chargers that are there come first: theirs is
+the share of their messages that is confirmed in time.
 """
 
 import argparse
@@ -123,6 +124,12 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
             _gone(gateway, storm)
             return found
 
+        def connects_beside(at_once: int) -> Connected:
+            console.print(f"{options.sessions // 6} chargers connect beside them, {at_once} at once")
+            found = storm.connect(count=options.sessions // 6, at_once=at_once)
+            _gone(gateway, storm, stay=options.present)
+            return found
+
         def messages(at_once: int) -> Load:
             console.print(f"{options.present} chargers report, {at_once} at once")
             return present.closed_loop(options.seconds / 2, at_once=at_once)
@@ -144,21 +151,23 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
         second = _messages(most_messages, _open_loop(present, wanted, options.seconds))
 
         reports = PRESENT_SHARE * _rate(most_messages.most)
-        console.print(f"{reports:.0f} messages a second, and {offered:.0f} connects")
         present.start_open_loop(rate=reports)
         time.sleep(1)
+        most_beside = capacity(connects_beside, MOST_AT_ONCE)
+        offered = TIMES * _rate(most_beside.most)
+        console.print(f"{reports:.0f} messages a second, and {offered:.0f} connects")
         present.mark()
         came = storm.connect(rate=offered)
         load = present.stop_open_loop()
         lost = len(present) - present.check().alive
-        return [first, second, _both(most_connects, came, offered, most_messages, load, reports, lost)]
+        return [first, second, _both(most_beside, came, offered, most_messages, load, reports, lost)]
 
 
-def _gone(gateway: processes.Gateway, chargers: Fleet) -> None:
-    """Disconnect all, and wait until the gateway has no sessions left."""
+def _gone(gateway: processes.Gateway, chargers: Fleet, stay: int = 0) -> None:
+    """Disconnect these, and wait until the gateway has no sessions left but those that ``stay``."""
     chargers.disconnect()
     until = time.monotonic() + GONE_SECONDS
-    while gateway.metrics()["gateway_connections"] and time.monotonic() < until:
+    while gateway.metrics()["gateway_connections"] > stay and time.monotonic() < until:
         time.sleep(0.2)
     time.sleep(1)
 
@@ -256,8 +265,7 @@ def _both(
     reports: float,
     lost: int,
 ) -> Result:
-    confirmed, done = load.rate / reports, _rate(came) / _rate(connects.most)
-    goodput = load.rate / messages.most.rate + done
+    confirmed, goodput = load.rate / reports, _rate(came) / _rate(connects.most)
     return Result(
         scenario=NAME,
         case="both",
@@ -265,9 +273,10 @@ def _both(
         figures=[
             Figure("messages offered", reports, "1/s"),
             Figure("messages confirmed in time", confirmed),
+            *_of_capacity(connects, " for connects beside them"),
             Figure("connects offered", _begun(came), "1/s"),
             Figure("connects done", _rate(came), "1/s"),
-            Figure("goodput, messages' and connects' shares together", goodput),
+            Figure("goodput of connects", goodput),
             Figure("longest wait of those that are there", histogram.milliseconds(load.latency, 100), "ms"),
             Figure("failed", sum(came.failures.values())),
         ],
