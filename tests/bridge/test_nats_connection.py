@@ -39,7 +39,7 @@ class LateServer:
 
 
 async def late_answer() -> bytes:
-    """The message that is heard behind a PONG whose flush has given up."""
+    """Return the message that is heard behind a PONG whose flush has given up."""
     late = LateServer()
     server = await asyncio.start_server(late.serve, "127.0.0.1", 0)
     heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -65,6 +65,6 @@ async def late_answer() -> bytes:
 
 
 def test_a_pong_that_comes_too_late_ends_no_connection(caplog: pytest.LogCaptureFixture) -> None:
-    """What the server sends behind it is heard, and nothing is said of an error."""
+    """Messages that the server sends behind it are heard, and nothing is said of an error."""
     assert asyncio.run(late_answer()) == b"rings"
     assert caplog.records == []
