@@ -156,7 +156,7 @@ def result(scenario: str, case: str, plan: Plan, runs: Sequence[Measured], notes
 
 
 def _of_parts(name: str, loads: Sequence[Load]) -> list[tuple[Figure, list[float]]]:
-    """The same CPU of each process by itself, where the server is several."""
+    """Return that CPU figure for each process of a server that consists of several."""
     parts = loads[0].server_parts
     return [_median(f"{name}, of it {part}", "µs", loads, methodcaller("server_us_of", part)) for part in parts]
 

@@ -5,7 +5,8 @@ the node that asked records the command as not sent, guarded by its request id: 
 any more; and if it is not, what the owner recorded is the answer.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import structlog
@@ -126,7 +127,6 @@ class RoutedCommands:
         router's ``stop_commands`` that comes to an end. Cancelling is safe."""
         await self._router.commands_done()
         while self._carrying:
-            self._all_carried = trio.Event()
             await self._all_carried.wait()
 
     async def call(
@@ -182,53 +182,50 @@ class RoutedCommands:
         """Carry something to the node that has the session, this one or another. Raises ``StoreUnavailable``."""
         if self._router.draining:  # the node ends, wherever the session is: its callers ask at another one
             return await here()
+        with self._under_way():
+            for _ in range(ROUNDS):
+                seconds = deadline - trio.current_time()
+                owner = None if self._router.holds(identity) else await self._owner(identity)
+                if owner is None or seconds <= 0:
+                    return await here()
+                to = subjects.node(self._reads.store_id, owner.node, owner.incarnation)
+                request = message(owner, max(seconds - MARGIN, seconds / 2))
+                try:
+                    reply = wire.decode_reply(await self._bus.request(to, wire.encode_request(request), seconds))
+                except NoResponder:
+                    self._count("node_calls", "no-responder")
+                    continue
+                except BusDown:
+                    self._count("node_calls", "bus-down")
+                    return UNREACHABLE
+                except (trio.TooSlowError, wire.Unreadable) as error:
+                    self._count("node_calls", "unanswered")
+                    log.warning("no answer of a node", node=owner.node, charge_point=identity, why=repr(error))
+                    return await unanswered()
+                match reply:
+                    case wire.NotHere():
+                        self._count("node_calls", "not-there")
+                        continue
+                    case wire.Recorded():
+                        self._count("node_calls", "answered")
+                        return await recorded()
+                    case _:
+                        self._count("node_calls", "answered")
+                        return reply
+            return UNREACHABLE
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """Count what is carried, for ``commands_done``."""
+        if not self._carrying:
+            self._all_carried = trio.Event()
         self._carrying += 1
         try:
-            return await self._carried_on(identity, deadline, here, message, recorded, unanswered)
+            yield
         finally:
             self._carrying -= 1
             if not self._carrying:
                 self._all_carried.set()
-
-    async def _carried_on(
-        self,
-        identity: str,
-        deadline: float,
-        here: Callable[[], Awaitable[T]],
-        message: Callable[[OwnerRecord, float], wire.Request],
-        recorded: Callable[[], Awaitable[T]],
-        unanswered: Callable[[], Awaitable[T]],
-    ) -> T | Refused | Unknown | OperationRefused:
-        for _ in range(ROUNDS):
-            seconds = deadline - trio.current_time()
-            owner = None if self._router.holds(identity) else await self._owner(identity)
-            if owner is None or seconds <= 0:
-                return await here()
-            to = subjects.node(self._reads.store_id, owner.node, owner.incarnation)
-            request = message(owner, max(seconds - MARGIN, seconds / 2))
-            try:
-                reply = wire.decode_reply(await self._bus.request(to, wire.encode_request(request), seconds))
-            except NoResponder:
-                self._count("node_calls", "no-responder")
-                continue
-            except BusDown:
-                self._count("node_calls", "bus-down")
-                return UNREACHABLE
-            except (trio.TooSlowError, wire.Unreadable) as error:
-                self._count("node_calls", "unanswered")
-                log.warning("no answer of a node", node=owner.node, charge_point=identity, why=repr(error))
-                return await unanswered()
-            match reply:
-                case wire.NotHere():
-                    self._count("node_calls", "not-there")
-                    continue
-                case wire.Recorded():
-                    self._count("node_calls", "answered")
-                    return await recorded()
-                case _:
-                    self._count("node_calls", "answered")
-                    return reply
-        return UNREACHABLE
 
     async def _unreached(self, identity: str, command: Command, request_id: str) -> CallOutcome:
         """Nothing was sent now; perhaps earlier, under the same request id."""

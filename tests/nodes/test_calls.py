@@ -136,10 +136,14 @@ async def test_a_node_that_drains_waits_for_what_another_one_carries_for_it(
         message_id, _, _ = await charger.next_call("Reset")
         two.here.stop_commands()
         with trio.move_on_after(5) as waiting:
-            await two.commands.commands_done()
+            async with trio.open_nursery() as waiters:
+                for _ in range(2):
+                    waiters.start_soon(two.commands.commands_done)
         assert waiting.cancelled_caught
-        nursery.start_soon(charger.answer, message_id, {"status": "Accepted"})
-        await two.commands.commands_done()
+        async with trio.open_nursery() as waiters:
+            for _ in range(2):
+                waiters.start_soon(two.commands.commands_done)
+            waiters.start_soon(charger.answer, message_id, {"status": "Accepted"})
         assert [outcome.state for outcome in outcomes] == [CommandState.ANSWERED]
 
 
