@@ -16,6 +16,7 @@ from gateway.api.v1.fleet_pb2 import (
     CancelFleetJobRequest,
     ChargePointSelection,
     FleetOutcome,
+    FleetPace,
     RollOutFirmwareRequest,
     RotateAuthorizationKeysRequest,
     WatchFleetJobRequest,
@@ -120,10 +121,12 @@ def test_a_job_is_followed_to_its_end(stage: Stage, visitor: Visitor) -> None:
         CreateChargePointRequest(charge_point=ChargePoint(identity="SHELF")), timeout=10
     )
     selection = ChargePointSelection(charge_points=["SHELF"])
-    made = stage.gateway.fleet.RotateAuthorizationKeys(
-        RotateAuthorizationKeysRequest(request_id="shelf", selection=selection), timeout=10
-    )
-    job = made.fleet_job.fleet_job_id
+    pace = FleetPace(per_minute=7.5, at_once=3)
+    request = RotateAuthorizationKeysRequest(request_id="shelf", selection=selection, pace=pace, max_failures=4)
+    job = stage.gateway.fleet.RotateAuthorizationKeys(request, timeout=10).fleet_job.fleet_job_id
+    words = visitor.get(f"/jobs/{job}").words
+    assert "Pace 7.5 a minute, 3 at once" in words
+    assert "Failures that end it 4" in words
     with visitor.stream(f"/jobs/{job}/live") as stream:
         stream.next("fragments", lambda each: "0 of 1" in each["progress"])
         stage.gateway.fleet.CancelFleetJob(CancelFleetJobRequest(fleet_job_id=job), timeout=60)
@@ -151,6 +154,8 @@ def test_a_rollout_of_firmware_is_followed_to_its_end(stage: Stage, visitor: Vis
     assert [(each.outcome, each.count) for each in last.fleet_job.counts] == [(FleetOutcome.FLEET_OUTCOME_DONE, 1)]
     page = visitor.get(f"/jobs/{job}")
     assert "1 of 1" in page.words
+    assert "Pace 60 a minute, 20 at once" in page.words
+    assert "Failures that end it none" in page.words
     assert "https://firmware.example/3.bin" in page.words
     assert re.search(r"HOME-5\s+done\s+installing", page.words)
     assert f"Signed {'yes' if signed else 'no'}" in page.words
