@@ -14,8 +14,9 @@ PAID_NODES = 500
 PAID_FAULTS = 8
 """The same for faults that the repair lane looks at, 20 to 30 µs each."""
 
-ENDS_AT_ONCE: Final = 128
-"""Sessions that end at once: a pass of the loop takes some 4 ms for so many, and one commit takes them all."""
+ENDS_AT_ONCE: Final = 32
+"""Sessions that end at once: a pass of the loop takes some 4 ms for so many, and one commit takes them all. Each
+is some 0.25 ms of the loop, in two or three passes."""
 
 
 class ReadTurns:

@@ -3,6 +3,7 @@
 import ast
 import gc
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,44 @@ async def test_no_collection_looks_at_more_than_the_bound(
             nursery.cancel_scope.cancel()
     step = YOUNG * (YOUNG_PER_STEP + 1)
     assert looked.most <= LEFT_ALONE + WORTH_A_LOOK * PER_SECOND + 2 * step
+
+
+class Passes(trio.abc.Instrument):
+    """Counts the passes of Trio's loop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+async def test_others_run_between_a_step_and_the_look_behind_it(
+    autojump_clock: trio.testing.MockClock, looked: Looked
+) -> None:
+    """Those who wait since a step began do not wait for the look at the old generation, too: neither when much came to
+    stay, nor in a round."""
+    passes, begun = Passes(), list[tuple[int, int]]()
+
+    def seen(phase: str, info: dict[str, Any]) -> None:
+        if phase == "start" and info["generation"]:
+            begun.append((info["generation"], passes.count))
+
+    trio.lowlevel.add_instrument(passes)
+    collector = GcPolicy(work=looked.work)
+    with collector.policy():
+        gc.callbacks.append(seen)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(collector.run)
+            await trio.testing.wait_all_tasks_blocked()
+            kept = [[[0]] for _ in range(LEFT_ALONE)]
+            await trio.sleep(ROUND_SECONDS + 1)
+            nursery.cancel_scope.cancel()
+        gc.callbacks.remove(seen)
+    looks = [(before, look) for before, look in pairwise(begun) if look[0] == 2]
+    assert len(looks) >= 2, "one for what came to stay, and one of the round"
+    assert all(before[0] == 1 and before[1] < look[1] for before, look in looks)
+    assert kept
 
 
 BANNED = ("get_objects", "get_referrers", "get_referents", "_current_frames", "_getframe", "settrace", "setprofile")
