@@ -1,4 +1,4 @@
-"""Put the newest results of each scenario into docs/benchmarks.md, or print them."""
+"""Put the newest results of each scenario into a page of the documentation, or print them."""
 
 import argparse
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from rich.console import Console
 from bench import machine, results, scenarios
 
 NAME = "report"
-HELP = "the newest results of each scenario, in Markdown; --reference puts them into docs/benchmarks.md"
+HELP = "the newest results of each scenario, in Markdown; --reference puts them into docs/benchmarks.md, or --page"
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 BEGIN = "<!-- reference run: written by `python -m bench report --reference` -->"
@@ -21,6 +21,7 @@ END = "<!-- end of the reference run -->"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this subcommand."""
     parser.add_argument("--reference", action="store_true", help="write them into the page, in place of those there")
+    parser.add_argument("--page", type=Path, default=PAGE, help="with the marks of a reference run (%(default)s)")
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -34,8 +35,13 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if not options.reference:
         print(text, end="")
         return 0
-    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
-    console.print(f"The reference run in {PAGE} is now: {', '.join(folder.name for folder in chosen)}", soft_wrap=True)
+    page: Path = options.page
+    try:
+        page.write_text(replaced(page.read_text(encoding="utf-8"), text), encoding="utf-8")
+    except (OSError, ValueError) as error:
+        console.print(f"error: --page {page}: {error}", soft_wrap=True)
+        return 1
+    console.print(f"The reference run in {page} is now: {', '.join(folder.name for folder in chosen)}", soft_wrap=True)
     return 0
 
 

@@ -1,5 +1,6 @@
 """Results, as they are kept and shown."""
 
+import argparse
 import io
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,3 +98,29 @@ def test_the_reference_run_stands_between_its_marks() -> None:
     assert report.replaced(once, "new\n") == once
     with pytest.raises(ValueError, match="marks"):
         report.replaced("# Before\n", "new\n")
+
+
+def test_a_reference_run_goes_into_the_page_that_is_named(tmp_path: Path) -> None:
+    """One page for each Python. A page without the marks, or none, is an error that names it, and changes nothing."""
+    folder, page, other = tmp_path / "results", tmp_path / "page.md", tmp_path / "other.md"
+    results.write([Result(scenario="watch", case="one", figures=[Figure("lag", 3.0, "ms")])], folder)
+    page.write_text(f"# Before\n{report.BEGIN}\n{report.END}\nAfter\n", encoding="utf-8")
+    other.write_text("# Another\n", encoding="utf-8")
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+
+    def reported(into: Path) -> tuple[int, str]:
+        options = parser.parse_args(["--reference", "--page", str(into)])
+        options.results, shown = folder, io.StringIO()
+        return report.run(options, Console(file=shown)), shown.getvalue()
+
+    assert reported(page)[0] == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("# Before\n")
+    assert "### watch" in text
+    assert text.endswith("After\n")
+    for bad in (other, tmp_path / "missing.md"):
+        code, shown = reported(bad)
+        assert code == 1
+        assert f"error: --page {bad}: " in shown
+    assert other.read_text(encoding="utf-8") == "# Another\n"
