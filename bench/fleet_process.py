@@ -23,7 +23,8 @@ from select import EPOLLET, EPOLLIN, epoll
 from typing import Any
 
 from bench import wire
-from bench.fleet_chargers import HTTP, PHASES, READY, RESET_ON_CLOSE, SCRIPT, Charger, Chargers
+from bench.fleet_charger import HTTP, PHASES, READY, SCRIPT, Charger
+from bench.fleet_chargers import RESET_ON_CLOSE, Chargers
 from bench.fleet_jobs import Job, Load, clock, encoded
 
 EVENTS = 256

@@ -10,7 +10,8 @@ from pathlib import Path
 from attrs import define
 
 from bench import processes
-from bench.fleet import SETTLE_SECONDS, Fleet, Load, fleet
+from bench.fleet import SETTLE_SECONDS, Fleet, fleet
+from bench.fleet_results import Load
 from tests.cluster.servers import Databases, Nats
 
 

@@ -17,7 +17,8 @@ from attrs import asdict, frozen
 from rich.console import Console
 
 from bench import histogram, processes
-from bench.fleet import SETTLE_SECONDS, Load, fleet
+from bench.fleet import SETTLE_SECONDS, fleet
+from bench.fleet_results import Load
 from bench.grpc_driver import Called, GrpcDriver, Window
 from bench.results import Figure, Result
 from bench.servers.echo import echo

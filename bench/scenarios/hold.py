@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench import histogram, processes
-from bench.fleet import SETTLE_SECONDS, Connected, Fleet, Load, fleet
+from bench.fleet import SETTLE_SECONDS, Fleet, fleet
+from bench.fleet_results import Connected, Load
 from bench.results import Figure, Result
 
 NAME = "hold"

@@ -21,7 +21,8 @@ from typing import Any
 from rich.console import Console
 
 from bench import cores, histogram, processes, results
-from bench.fleet import SETTLE_SECONDS, Load, fleet
+from bench.fleet import SETTLE_SECONDS, fleet
+from bench.fleet_results import Load
 from bench.grpc_driver import GrpcDriver
 from bench.many_nodes import Place, connect, fleets_at, judged, store_settings, wrong_of
 from bench.results import Figure, Result

@@ -27,7 +27,8 @@ from attrs import frozen
 from rich.console import Console
 
 from bench import cores, histogram, processes
-from bench.fleet import SETTLE_SECONDS, Connected, Fleet, Load, fleet
+from bench.fleet import SETTLE_SECONDS, Fleet, fleet
+from bench.fleet_results import Connected, Load
 from bench.results import SATURATED, Figure, Result
 
 NAME = "overload"

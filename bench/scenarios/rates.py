@@ -21,7 +21,8 @@ from hdrh.histogram import HdrHistogram
 from rich.console import Console
 
 from bench import histogram, processes
-from bench.fleet import SETTLE_SECONDS, Fleet, Load, fleet
+from bench.fleet import SETTLE_SECONDS, Fleet, fleet
+from bench.fleet_results import Load
 from bench.processes import Credentials, Gateway, Server
 from bench.results import Figure, Result
 from bench.servers import process

@@ -30,7 +30,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench import histogram
-from bench.fleet import Connected, Fleet, fleet
+from bench.fleet import Fleet, fleet
+from bench.fleet_results import Connected
 from bench.processes import Gateway, Stopwatch, gateway, usage
 from bench.results import Figure, Result
 from bench.scenarios.hold import pauses

@@ -25,7 +25,8 @@ from hdrh.histogram import HdrHistogram
 from rich.console import Console
 
 from bench import histogram, processes
-from bench.fleet import SETTLE_SECONDS, Connected, Fleet, fleet
+from bench.fleet import SETTLE_SECONDS, Fleet, fleet
+from bench.fleet_results import Connected
 from bench.results import Figure, Result
 from bench.scenarios.hold import amiss, connect
 

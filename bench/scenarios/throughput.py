@@ -20,7 +20,8 @@ from attrs import frozen
 from rich.console import Console
 
 from bench import histogram, processes
-from bench.fleet import SETTLE_SECONDS, Connected, Load, fleet
+from bench.fleet import SETTLE_SECONDS, fleet
+from bench.fleet_results import Connected, Load
 from bench.results import Figure, Result
 
 NAME = "throughput"

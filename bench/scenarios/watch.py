@@ -24,7 +24,8 @@ from hdrh.histogram import HdrHistogram
 from rich.console import Console
 
 from bench import histogram, processes
-from bench.fleet import SETTLE_SECONDS, Fleet, Load, fleet
+from bench.fleet import SETTLE_SECONDS, Fleet, fleet
+from bench.fleet_results import Load
 from bench.grpc_driver import GrpcDriver, Watched, Window
 from bench.results import Figure, Result
 from bench.scenarios.commands import amiss

@@ -16,7 +16,8 @@ from attrs import asdict, frozen
 
 from bench import fleet as fleets
 from bench import histogram
-from bench.fleet import Load, fleet
+from bench.fleet import fleet
+from bench.fleet_results import Load
 from bench.processes import Credentials, Gateway, Server
 from bench.results import Figure, Result
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from bench import histogram
-from bench.fleet import Load
+from bench.fleet_results import Load
 from bench.grpc_driver import Watched, Window
 from bench.results import Result
 from bench.scenarios import Scenario, commands, lists, load, options, reconcile, watch

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from rich.console import Console
 
 from bench import attackers, histogram, scenarios
-from bench.fleet import Load
+from bench.fleet_results import Load
 from bench.processes import Usage
 from bench.scenarios import attacks, peers, transport
 from bench.servers import measuring, process

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from bench import cores, histogram
-from bench.fleet import Connected, Load
+from bench.fleet_results import Connected, Load
 from bench.scenarios import overload
 from bench.scenarios.overload import Capacity
 
