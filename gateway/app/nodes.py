@@ -9,7 +9,7 @@ import trio
 from attrs import evolve
 
 from gateway.app.drain import Draining
-from gateway.app.housekeeping import CHUNK, Pages
+from gateway.app.housekeeping import AT_ONCE, Pages
 from gateway.app.nats_servers import NO_LIBRARY, nats_address
 from gateway.app.settings import Settings
 from gateway.app.stores import ServedStore
@@ -84,7 +84,7 @@ class NodeOfMany:
 
     def own_pages(self) -> Pages:
         """The charge points whose connections are this node's to end."""
-        return lambda after: self._reads.compute(self._store.owned, after, CHUNK)
+        return lambda after: self._reads.compute(self._store.owned, after, AT_ONCE)
 
     def tasks(self) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
         """The long-lived tasks of a node, by name."""

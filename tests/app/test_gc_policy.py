@@ -16,6 +16,7 @@ import gateway
 from gateway.app.gc_policy import LEFT_ALONE as LEFT_ALONE_SECONDS
 from gateway.app.gc_policy import MOST as MOST_SECONDS
 from gateway.app.gc_policy import ROUND_SECONDS, WORTH_A_LOOK, YOUNG, YOUNG_PER_STEP, GcPolicy
+from tests.support.passes import Passes
 
 PER_SECOND = 3_000_000
 """Objects that a collection looks at in a second, here: ``Looked`` tells the policy so."""
@@ -239,16 +240,6 @@ async def test_no_collection_looks_at_more_than_the_bound(
             nursery.cancel_scope.cancel()
     step = YOUNG * (YOUNG_PER_STEP + 1)
     assert looked.most <= LEFT_ALONE + WORTH_A_LOOK * PER_SECOND + 2 * step
-
-
-class Passes(trio.abc.Instrument):
-    """Counts the passes of Trio's loop."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def before_io_wait(self, timeout: float) -> None:
-        self.count += 1
 
 
 async def test_others_run_between_a_step_and_the_look_behind_it(

@@ -1,7 +1,9 @@
 """Periodic writes, and the later writing of what could not be written when it happened."""
 
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,13 @@ import trio
 from trio.testing import MockClock
 
 from gateway.app.housekeeping import (
+    AT_ONCE,
     AWAY,
     EXPIRY_SECONDS,
     GRACE_SECONDS,
     INTERVAL_SECONDS,
     MARK_SECONDS,
+    PAUSE,
     LostEnds,
     end_abandoned_operations,
     end_overdue_reservations,
@@ -34,7 +38,7 @@ from gateway.domain.events import (
 from gateway.domain.operations import End, OperationKind, OperationRecord, OperationRequest
 from gateway.domain.values import ConnectorAddress
 from gateway.session.limits import SessionLimits
-from gateway.store.commits import Append, OpenSession
+from gateway.store.commits import Append, OpenSession, RecordLastHeard
 from tests.support.harness import Harness, boot, virtual_clock
 
 
@@ -193,6 +197,41 @@ async def test_a_lost_end_that_can_not_be_recorded_keeps_no_other_from_it(
     assert await lost_ends(harness).record() == 1
     assert connected(harness, "BAD")
     assert not connected(harness, "GOOD")
+
+
+async def test_what_goes_through_the_fleet_leaves_room_for_others(
+    harness: Harness, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many chargers are read, or written, at once at most, and others have their turn in between."""
+    fleet = [f"CP{number:03}" for number in range(2 * AT_ONCE + 1)]
+    written: list[tuple[float, int]] = []
+    read: list[tuple[float, int]] = []
+    commit, charge_points = harness.journal.commit, harness.reads.charge_points
+
+    async def committed(write: Any, *given: Any) -> Any:
+        if isinstance(write, RecordLastHeard):
+            written.append((trio.current_time(), len(write.heard)))
+        return await commit(write, *given)
+
+    async def listed(*given: Any) -> Any:
+        page = await charge_points(*given)
+        read.append((trio.current_time(), len(page)))
+        return page
+
+    monkeypatch.setattr(harness.journal, "commit", committed)
+    monkeypatch.setattr(harness.reads, "charge_points", listed)
+    async with AsyncExitStack() as stack:
+        for identity in fleet:
+            harness.add_charge_point(identity)
+            await stack.enter_async_context(harness.connected(identity))
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        nursery.start_soon(record_last_heard, harness.journal, harness.router)
+        nursery.start_soon(lost_ends(harness).run)
+        await trio.sleep(INTERVAL_SECONDS + 2)
+        nursery.cancel_scope.cancel()
+    for looks in (written, [each for each in read if each[1]]):
+        assert [count for _, count in looks] == [AT_ONCE, AT_ONCE, 1]
+        assert all(later - sooner >= PAUSE for (sooner, _), (later, _) in pairwise(looks))
 
 
 async def test_the_store_is_marked_now_and_then(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
 import trio.testing
-from attrs import define
+from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
@@ -27,6 +28,7 @@ from gateway.transport.epoll import (
 )
 from gateway.transport.socket_stream import SocketStream
 from tests.support.frames import head
+from tests.support.passes import Passes
 from tests.transport.ends import RawClient, ping, serve_upgrade, server_end
 
 EARLY = 0.01
@@ -270,3 +272,38 @@ async def test_a_socket_may_be_hurried_when_its_poller_has_stopped() -> None:
     stream.hurry()
     await stream.aclose()
     far.close()
+
+
+@define
+class Woken:
+    """The pass of the loop in which a socket's reader was woken."""
+
+    passes: Passes
+    at: list[int] = field(factory=list)
+
+    def readable(self, over: bool) -> None:
+        self.at.append(self.passes.count)
+
+
+async def test_no_pass_of_the_loop_wakes_more_than_so_many() -> None:
+    """When a network goes, hundreds of connections end in one moment: those that are there are served in between."""
+    passes, poller = Passes(), Epoll()
+    pairs = [socket.socketpair() for _ in range(3 * EVENTS_AT_ONCE + 1)]
+    readers = [Woken(passes) for _ in pairs]
+    trio.lowlevel.add_instrument(passes)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(poller.run)
+        for (near, _), reader in zip(pairs, readers, strict=True):
+            poller.add(near.fileno(), reader)
+        await trio.testing.wait_all_tasks_blocked()
+        for _, far in pairs:
+            far.close()
+        with trio.fail_after(60):
+            while not all(reader.at for reader in readers):
+                await trio.lowlevel.checkpoint()
+        poller.stop()
+    for near, _ in pairs:
+        near.close()
+    woken = Counter(reader.at[0] for reader in readers)
+    assert woken.total() == len(pairs)
+    assert max(woken.values()) <= EVENTS_AT_ONCE
