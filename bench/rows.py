@@ -31,6 +31,7 @@ SHORT_BECAUSE: Mapping[str, str] = {
     "rate_375": f"few messages share a commit and its wake-ups ({_QUIET})",
     "rate_33": f"each message has a commit to itself, and the journal's thread has to be woken for it ({_RATES})",
     "idle": f"ticks of the collector, probes of the loops, and pings ({_RATES})",
+    "startup": f"a second of it are imports, mostly of classes that attrs generates ({_QUIET})",
     "storm_connect": f"a read and two commits, the opening's for its epoch and the Boot's ({_RATES})",
 }
 """Rows that are short of what was asked: why, and which ADR shows it."""
