@@ -286,7 +286,7 @@ class Woken:
 
 
 async def test_no_pass_of_the_loop_wakes_more_than_so_many() -> None:
-    """When a network goes, hundreds of connections end in one moment: those that are there are served in between."""
+    """Hundreds of connections end in one moment where a network goes: those that are there are served in between."""
     passes, poller = Passes(), Epoll()
     pairs = [socket.socketpair() for _ in range(3 * EVENTS_AT_ONCE + 1)]
     readers = [Woken(passes) for _ in pairs]
