@@ -228,8 +228,11 @@ async def test_what_goes_through_the_fleet_leaves_room_for_others(
         nursery.start_soon(record_last_heard, harness.journal, harness.router)
         nursery.start_soon(lost_ends(harness).run)
         await trio.sleep(INTERVAL_SECONDS + 2)
+        rounds = list(written), [each for each in read if each[1]]
+        await trio.sleep(INTERVAL_SECONDS)
+        assert written[3][0] == pytest.approx(written[0][0] + INTERVAL_SECONDS), "a round that takes long delays none"
         nursery.cancel_scope.cancel()
-    for looks in (written, [each for each in read if each[1]]):
+    for looks in rounds:
         assert [count for _, count in looks] == [AT_ONCE, AT_ONCE, 1]
         assert all(later - sooner >= PAUSE for (sooner, _), (later, _) in pairwise(looks))
 
