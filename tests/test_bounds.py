@@ -58,6 +58,8 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "session.keepalive": {"LOOKS_AT_ONCE": 100, "MAX_LEFT": 1_000, "AFTER_FAILURE": 60.0, "TOGETHER": 0.25},
     "transport.epoll": {
         "EVENTS_AT_ONCE": 64,
+        "ENDED_AT_ONCE": 16,
+        "POLLS_AT_ONCE": 16,
         "LOOK_SECONDS": 0.008,
         "COMPANY_PER_SECOND": 100.0,
         "BUSY_PER_SECOND": 2_000.0,

@@ -12,6 +12,7 @@ comes: what came meanwhile is read in one turn of the loop, committed in one tra
 """
 
 import select
+from itertools import islice
 from typing import Final, Protocol
 
 import structlog
@@ -19,7 +20,14 @@ import trio
 
 EVENTS_AT_ONCE: Final = 64
 """Sockets woken between two checkpoints. All that wait for the loop wait until these have done what their messages ask
-for, some 0.05 to 0.1 ms each, or until their ends are begun where a network went."""
+for, some 0.05 to 0.1 ms each."""
+
+ENDED_AT_ONCE: Final = 16
+"""Sockets woken between two checkpoints because they have ended: some 0.35 ms each. Where a network goes, hundreds end
+in one moment, and what the others' chargers say does not wait behind them."""
+
+POLLS_AT_ONCE: Final = 16
+"""Times that a look asks the kernel, for what has been said behind sockets that have ended."""
 
 LOOK_SECONDS: Final = 0.008
 """From one look at the sockets to the next: the most that a message waits for company. A charger on a mobile network
@@ -99,6 +107,8 @@ class Epoll:
         self._epoll = select.epoll()
         self._hurried = select.epoll()
         self._readers: dict[int, Reader] = {}
+        self._ended: dict[int, None] = {}  # those that have ended, and are not woken yet
+        self._some_ended = trio.Event()
         self._scope = trio.CancelScope(shield=True)
 
     def __len__(self) -> int:
@@ -113,6 +123,7 @@ class Epoll:
     def remove(self, fd: int) -> None:
         """Before it is closed: its number may be another socket's right after."""
         del self._readers[fd]
+        self._ended.pop(fd, None)
         for epoll in (self._epoll, self._hurried):
             if not epoll.closed:
                 try:
@@ -140,33 +151,60 @@ class Epoll:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch, self._epoll, Looks(trio.current_time()))
                     nursery.start_soon(self._watch, self._hurried, None)
+                    nursery.start_soon(self._wake_ended)
                     task_status.started()
         finally:
             self._epoll.close()
             self._hurried.close()
 
     async def _watch(self, epoll: select.epoll, looks: Looks | None) -> None:
-        """Wake the readers of what comes; at once, or when ``looks`` says."""
-        readers, poll, fd = self._readers, epoll.poll, epoll.fileno()
+        """Wake the readers of what has been said, at once or when ``looks`` says; those of what has ended, soon."""
+        readers, ended, poll, watched = self._readers, self._ended, epoll.poll, epoll.fileno()
         next_look = 0.0
         while True:
             if next_look:
                 await trio.sleep_until(next_look)
             else:
-                await trio.lowlevel.wait_readable(fd)
-            try:
-                found = poll(0, EVENTS_AT_ONCE)
-            except Exception:
-                _LOG.exception("poll failed")
-                await trio.sleep(PAUSE_SECONDS)
-                continue
-            for each, events in found:
+                await trio.lowlevel.wait_readable(watched)
+            found: list[tuple[int, int]] = []
+            room = EVENTS_AT_ONCE
+            for _ in range(POLLS_AT_ONCE):
                 try:
-                    readers[each].readable(events & _OVER != 0)
-                except Exception:  # a bug of one socket's: the others' word comes once
-                    _LOG.exception("reader failed")
+                    new = poll(0, room)
+                except Exception:
+                    _LOG.exception("poll failed")
+                    await trio.sleep(PAUSE_SECONDS)
+                    break
+                found += new
+                last = len(new) < room
+                for fd, events in new:
+                    if events & _OVER:
+                        ended[fd] = None
+                        continue
+                    room -= 1
+                    try:
+                        readers[fd].readable(False)
+                    except Exception:  # a bug of one socket's: the others' word comes once
+                        _LOG.exception("reader failed")
+                if last or not room:
+                    break
+            if ended:
+                self._some_ended.set()
             if looks is not None:
                 next_look = looks.next_look(trio.current_time(), found)
+
+    async def _wake_ended(self) -> None:
+        """Wake the readers of sockets that have ended, a few between two checkpoints."""
+        while True:
+            await self._some_ended.wait()
+            for fd in list(islice(self._ended, ENDED_AT_ONCE)):
+                del self._ended[fd]
+                try:
+                    self._readers[fd].readable(True)
+                except Exception:
+                    _LOG.exception("reader failed")
+            if not self._ended:
+                self._some_ended = trio.Event()
 
     def stop(self) -> None:
         """End ``run``."""

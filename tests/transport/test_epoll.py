@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from gateway.transport.epoll import (
     BUSY_PER_SECOND,
     COMPANY,
     COMPANY_PER_SECOND,
+    ENDED_AT_ONCE,
     EVENTS_AT_ONCE,
     LOOK_SECONDS,
     MEASURED_SECONDS,
@@ -285,25 +287,91 @@ class Woken:
         self.at.append(self.passes.count)
 
 
-async def test_no_pass_of_the_loop_wakes_more_than_so_many() -> None:
-    """Hundreds of connections end in one moment where a network goes: those that are there are served in between."""
+@asynccontextmanager
+async def watched(count: int) -> AsyncIterator[tuple[Epoll, list[tuple[socket.socket, socket.socket, Woken]]]]:
+    """A poller of so many sockets: each one's near end, its far end and its reader."""
     passes, poller = Passes(), Epoll()
-    pairs = [socket.socketpair() for _ in range(3 * EVENTS_AT_ONCE + 1)]
-    readers = [Woken(passes) for _ in pairs]
+    pairs = [(*socket.socketpair(), Woken(passes)) for _ in range(count)]
     trio.lowlevel.add_instrument(passes)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(poller.run)
-        for (near, _), reader in zip(pairs, readers, strict=True):
-            poller.add(near.fileno(), reader)
-        await trio.testing.wait_all_tasks_blocked()
-        for _, far in pairs:
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(poller.run)
+            try:
+                for near, _, reader in pairs:
+                    poller.add(near.fileno(), reader)
+                await trio.testing.wait_all_tasks_blocked()
+                yield poller, pairs
+            finally:
+                poller.stop()
+    finally:
+        trio.lowlevel.remove_instrument(passes)
+        for near, far, _ in pairs:
+            near.close()
             far.close()
-        with trio.fail_after(60):
-            while not all(reader.at for reader in readers):
-                await trio.lowlevel.checkpoint()
-        poller.stop()
-    for near, _ in pairs:
-        near.close()
-    woken = Counter(reader.at[0] for reader in readers)
+
+
+async def until_all_are_woken(readers: list[Woken]) -> None:
+    with trio.fail_after(60):
+        while not all(reader.at for reader in readers):
+            await trio.lowlevel.checkpoint()
+
+
+async def test_no_pass_of_the_loop_wakes_more_than_so_many() -> None:
+    """Hundreds of chargers say something at once when a stall ends: a pass of the loop takes some of them."""
+    async with watched(3 * EVENTS_AT_ONCE + 1) as (_, pairs):
+        for _, far, _ in pairs:
+            far.send(b"x")
+        await until_all_are_woken([reader for _, _, reader in pairs])
+    woken = Counter(reader.at[0] for _, _, reader in pairs)
     assert woken.total() == len(pairs)
     assert max(woken.values()) <= EVENTS_AT_ONCE
+
+
+async def test_what_is_said_does_not_wait_behind_what_ended() -> None:
+    """Hundreds of connections end in one moment where a network goes: those that are there are served first, and a
+    pass of the loop takes few of those that ended."""
+    async with watched(600) as (_, pairs):
+        *gone, (_, there, heard) = pairs
+        for _, far, _ in gone:
+            far.close()
+        there.send(b"x")
+        await until_all_are_woken([reader for _, _, reader in pairs])
+    ends = Counter(reader.at[0] for _, _, reader in gone)
+    assert heard.at[0] <= min(ends)
+    assert max(ends.values()) <= ENDED_AT_ONCE
+    assert all(len(reader.at) == 1 for _, _, reader in pairs)
+
+
+async def test_what_is_said_while_the_ended_are_woken_is_heard_at_once() -> None:
+    """It comes when their ends have begun: a pass of the loop is all that it waits for."""
+    async with watched(600) as (_, pairs):
+        *gone, (_, there, heard) = pairs
+        for _, far, _ in gone:
+            far.close()
+        await until_all_are_woken([gone[0][2]])
+        there.send(b"x")
+        await until_all_are_woken([reader for _, _, reader in pairs])
+    ends = sorted(reader.at[0] for _, _, reader in gone)
+    assert heard.at[0] <= ends[0] + 2 < ends[-1]
+
+
+async def test_a_socket_closed_before_its_end_is_reported_is_not_taken_for_the_next_of_its_number() -> None:
+    """Its end waits behind those of others: the number is given to a new connection, which has not ended."""
+    async with watched(ENDED_AT_ONCE * 3) as (poller, pairs):
+        for _, far, _ in pairs:
+            far.close()
+        await until_all_are_woken([pairs[0][2]])
+        late, _, reader = pairs[-1]
+        assert not reader.at
+        number = late.fileno()
+        poller.remove(number)
+        near, far = socket.socketpair()
+        os.dup2(near.fileno(), number)
+        fresh = Woken(reader.passes)
+        poller.add(number, fresh)
+        await until_all_are_woken([each for _, _, each in pairs[:-1]])
+        await trio.testing.wait_all_tasks_blocked()
+        assert not fresh.at
+        assert not reader.at
+        near.close()
+        far.close()
