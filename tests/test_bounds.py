@@ -39,7 +39,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "session.commands.calls": {"MAX_LATE": 16, "MAX_OVERTAKEN": 4},
     "session.context": {"CLOSE_NORMAL": 1000, "CLOSE_GOING_AWAY": 1001, "CLOSE_POLICY": 1008, "CLOSE_INTERNAL": 1011},
     "session.start_expiry": {"LEAST_SLEEP": 1.0},
-    "session.turns": {"ENDS_AT_ONCE": 32, "PAID_NODES": 500, "PAID_FAULTS": 8},
+    "session.turns": {"ENDS_AT_ONCE": 16, "PAID_NODES": 500, "PAID_FAULTS": 8},
     "session.lookups": {"TAG_TRANSACTIONS_CONSIDERED": 20, "EDGE_READINGS": 3},
     "session.commands.provisioning": {
         "NO_ANSWER": "Error:NoAnswer",
@@ -58,7 +58,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "session.keepalive": {"LOOKS_AT_ONCE": 100, "MAX_LEFT": 1_000, "AFTER_FAILURE": 60.0, "TOGETHER": 0.25},
     "transport.epoll": {
         "EVENTS_AT_ONCE": 64,
-        "ENDED_AT_ONCE": 16,
+        "ENDED_AT_ONCE": 8,
         "POLLS_AT_ONCE": 16,
         "LOOK_SECONDS": 0.008,
         "COMPANY_PER_SECOND": 100.0,

@@ -143,8 +143,10 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
         with _churning(churn, measured, come, options):
             time.sleep(SETTLE_SECONDS)
             server, everything = Stopwatch.of(measured.pid), Stopwatch.of(os.getpid())
+            told = measured.metrics()
             samples = list(_samples(measured, options.seconds, console))
             server_cores, all_cores = server.stop().cores, everything.stop().cores
+            slow = slow_parts(told, measured.metrics())
         load = stay.stop_open_loop()
         size = measured.disk_bytes()
         oldest = _oldest(measured, "CO00000")
@@ -182,7 +184,11 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
             driver_cores=all_cores - server_cores,
             server_cores=server_cores,
             invalid_because=[f"{times} times: {what}" for what, times in churn.surprises.most_common()],
-            notes=["; ".join(f"{what} {times:,}" for what, times in sorted(churn.happened.items())), *pauses(load)],
+            notes=[
+                "; ".join(f"{what} {times:,}" for what, times in sorted(churn.happened.items())),
+                slow,
+                *pauses(load),
+            ],
         )
     ]
 
@@ -194,6 +200,26 @@ def line(samples: Sequence[Sample]) -> tuple[float, float]:
     """Memory at the first and the last sample by the straight line through all of them."""
     slope, intercept = statistics.linear_regression([s.at for s in samples], [s.rss_bytes for s in samples])
     return intercept + slope * samples[0].at, intercept + slope * samples[-1].at
+
+
+def slow_parts(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """Describe how many commits and pauses of the collector took longer than others, as the gateway's own metrics have
+    it: a slow disk is not the gateway's doing."""
+
+    def listed(name: str, *bounds: str) -> str:
+        return ", ".join(f"{_longer(after, name, s) - _longer(before, name, s)} of more than {s} s" for s in bounds)
+
+    commits = listed("gateway_commit_seconds", "0.025", "0.05", "0.1")
+    return f"commits: {commits}; pauses of the collector: {listed('gateway_collector_pause_seconds', '0.025', '0.05')}"
+
+
+def _longer(metrics: Mapping[str, float], histogram: str, bound: str) -> int:
+    """How many of a histogram's observations, with any labels, are beyond the bucket of ``bound``."""
+    observed = sum(value for name, value in metrics.items() if name.partition("{")[0] == f"{histogram}_count")
+    within = sum(
+        value for name, value in metrics.items() if name.startswith(f"{histogram}_bucket") and f'le="{bound}"' in name
+    )
+    return round(observed - within)
 
 
 # --- what happens ---------------------------------------------------------------------------------------------

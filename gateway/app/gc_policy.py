@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector as Source
 
 from gateway.ticks import next_tick
 
-YOUNG = 5_000
+YOUNG = 3_000
 """Objects more than before, for a young collection: some thirty newcomers. 1 to 2 ms."""
 
 YOUNG_PER_MIDDLE = 10
@@ -39,19 +39,19 @@ TICK_SECONDS = 0.25
 the place of what the last one left: objects do not become more, and it is by their number that collections come. With
 18,000 chargers at one a minute a quarter of a million would be young before one came. 1 ms."""
 
-YOUNG_PER_STEP = 3
-"""Young collections to one step of the policy, which looks once more at what they left: some 20,000 objects, 6 ms."""
+YOUNG_PER_STEP = 2
+"""Young collections to one step of the policy, which looks once more at what they left: some 9,000 objects, 3 ms."""
 
-LEFT_ALONE = 0.006
-"""Seconds of CPU that a look at the old generation may take: some 20,000 objects. It is looked at when so much may have
-come into it, and frozen if the look really took that long; so a look takes some 15 ms at most. With 10 ms here, and
-steps twice as large, commands under way let a look grow to 50 ms where 600 chargers came and went."""
+LEFT_ALONE = 0.002
+"""Seconds of CPU that a look at the old generation may take: some 6,000 objects. It is looked at when so much may have
+come into it, and frozen if the look really took that long; so a look takes some 6 ms at most."""
 
-WORTH_A_LOOK = 0.004
+WORTH_A_LOOK = 0.002
 """Seconds of CPU spent on what may have come into the old generation, before it is looked at again for that."""
 
-MOST = 0.015
-"""If it took that long it is frozen although a control call is under way, parts of which may become a cycle."""
+APART = 0.03
+"""Seconds between a step and the look behind it, for those who waited since the step began: what they are waiting for
+takes a few passes of the loop."""
 
 ROUND_SECONDS = 60.0
 """All that isn't frozen is looked at so often. Where nothing came to stay it takes a few milliseconds."""
@@ -132,13 +132,11 @@ class Pauses(Source):
 class GcPolicy:
     """The policy, for the whole process. ``policy`` around the run, ``run`` in it.
 
-    ``quiet`` says whether nothing is under way that may leave a cycle behind (gRPC does, for each call): best frozen
-    then. ``work`` returns the CPU time of the calling thread, in seconds.
+    ``work`` returns the CPU time of the calling thread, in seconds.
     """
 
-    def __init__(self, quiet: Callable[[], bool] = lambda: True, work: Callable[[], float] = thread_time) -> None:
+    def __init__(self, work: Callable[[], float] = thread_time) -> None:
         self.pauses = Pauses(work)
-        self._quiet = quiet
         self._in_force = False
         self._young = 0
         self._token: trio.lowlevel.TrioToken | None = None
@@ -191,12 +189,12 @@ class GcPolicy:
         self._due = trio.Event()
         pauses = self.pauses
         if a_round or pauses.came > max(LEFT_ALONE - pauses.held, WORTH_A_LOOK):
-            await trio.lowlevel.checkpoint()  # those who wait since this step began do not wait for the look, too
+            await trio.sleep(APART)  # those who wait since this step began do not wait for the look, too
             gc.collect(2)  # most of what was looked at may have gone: see what is left
-        if pauses.held > (LEFT_ALONE if self._quiet() else MOST):
-            gc.freeze()
-            pauses.freezes += 1
-            pauses.held = pauses.came = 0.0
+            if pauses.held > LEFT_ALONE:
+                gc.freeze()
+                pauses.freezes += 1
+                pauses.held = pauses.came = 0.0
 
     def _collected(self, phase: str, info: dict[str, Any]) -> None:
         """By the interpreter, in any thread, at any time."""

@@ -146,7 +146,7 @@ class Gateway:
         self.metrics = Metrics(perf_counter)
         self.lag = LoopLag(self.metrics, perf_counter)
         self._tracing, self._supervisor = tracing(settings.tracing, version("gateway")), Supervisor(self.metrics)
-        self.collector = GcPolicy(lambda: not self.endpoints.control.calls)
+        self.collector = GcPolicy()
         self.metrics.registry.register(self.collector.pauses)
         sessions = settings.sessions
         self.diagnostics = GatewayObserver(self.metrics, now, sessions.kept_frames)

@@ -136,11 +136,6 @@ class ControlServer:
     # --- from Trio --------------------------------------------------------------------------------------------
 
     @property
-    def calls(self) -> int:
-        """Calls under way; watches are none."""
-        return self._bridge.calls
-
-    @property
     def http_port(self) -> int | None:
         """The port of HTTP and JSON; None: they are off, or it does not listen yet."""
         return self._http_port

@@ -14,8 +14,8 @@ PAID_NODES = 500
 PAID_FAULTS = 8
 """The same for faults that the repair lane looks at, 20 to 30 µs each."""
 
-ENDS_AT_ONCE: Final = 32
-"""Sessions that end at once: a pass of the loop takes some 4 ms for so many, and one commit takes them all. Each
+ENDS_AT_ONCE: Final = 16
+"""Sessions that end at once: a pass of the loop takes some 2 ms for so many, and one commit takes them all. Each
 is some 0.25 ms of the loop, in two or three passes."""
 
 
@@ -100,9 +100,9 @@ class TeardownTurns:
 
     async def turn(self) -> None:
         """Wait for a turn, if none is free; it is to be given back with ``over``. Cancelled, there is none."""
-        try:
+        if self._free.value:
             self._free.acquire_nowait()
-        except trio.WouldBlock:
+        else:  # not by ``WouldBlock``: each that waits would keep the exception, its traceback and its frames
             await self._free.acquire()
 
     def over(self) -> None:

@@ -22,7 +22,7 @@ EVENTS_AT_ONCE: Final = 64
 """Sockets woken between two checkpoints. All that wait for the loop wait until these have done what their messages ask
 for, some 0.05 to 0.1 ms each."""
 
-ENDED_AT_ONCE: Final = 16
+ENDED_AT_ONCE: Final = 8
 """Sockets woken between two checkpoints because they have ended: some 0.35 ms each. Where a network goes, hundreds end
 in one moment, and what the others' chargers say does not wait behind them."""
 

@@ -157,15 +157,15 @@ class Sender:
         When the lock is free this saves a pass through the scheduler: the socket write is a checkpoint anyway.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        try:
+        if not self.writing.locked():
             self.writing.acquire_nowait()
-        except trio.WouldBlock:
-            await self.writing.acquire()
-            try:
-                await trio.lowlevel.checkpoint_if_cancelled()
-            except trio.Cancelled:
-                self.writing.release()
-                raise
+            return
+        await self.writing.acquire()
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        except trio.Cancelled:
+            self.writing.release()
+            raise
 
     async def write_out(self) -> None:
         """Encrypt and write all that waits. The caller holds ``writing`` (or is alone, in the opening).
