@@ -143,10 +143,10 @@ def run(options: argparse.Namespace, console: Console) -> list[Result]:
         with _churning(churn, measured, come, options):
             time.sleep(SETTLE_SECONDS)
             server, everything = Stopwatch.of(measured.pid), Stopwatch.of(os.getpid())
-            told = measured.metrics()
+            metrics = measured.metrics()
             samples = list(_samples(measured, options.seconds, console))
             server_cores, all_cores = server.stop().cores, everything.stop().cores
-            slow = slow_parts(told, measured.metrics())
+            slow = slow_parts(metrics, measured.metrics())
         load = stay.stop_open_loop()
         size = measured.disk_bytes()
         oldest = _oldest(measured, "CO00000")
@@ -203,8 +203,8 @@ def line(samples: Sequence[Sample]) -> tuple[float, float]:
 
 
 def slow_parts(before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """Describe how many commits and pauses of the collector took longer than others, as the gateway's own metrics have
-    it: a slow disk is not the gateway's doing."""
+    """Describe how many commits and pauses of the collector took longer than some bounds, as the gateway's own metrics
+    have it: a slow disk is not the gateway's doing. Raises KeyError without these metrics."""
 
     def listed(name: str, *bounds: str) -> str:
         return ", ".join(f"{_longer(after, name, s) - _longer(before, name, s)} of more than {s} s" for s in bounds)
@@ -214,11 +214,12 @@ def slow_parts(before: Mapping[str, float], after: Mapping[str, float]) -> str:
 
 
 def _longer(metrics: Mapping[str, float], histogram: str, bound: str) -> int:
-    """How many of a histogram's observations, with any labels, are beyond the bucket of ``bound``."""
+    """Return the number of a histogram's observations, with any labels, beyond the bucket of ``bound``."""
+    buckets = [each for each in metrics if each.startswith(f"{histogram}_bucket{{") and f'le="{bound}"' in each]
+    if not buckets:
+        raise KeyError(f"the gateway has no {histogram} with a bucket of {bound}")
+    within = sum(metrics[each] for each in buckets)
     observed = sum(value for name, value in metrics.items() if name.partition("{")[0] == f"{histogram}_count")
-    within = sum(
-        value for name, value in metrics.items() if name.startswith(f"{histogram}_bucket") and f'le="{bound}"' in name
-    )
     return round(observed - within)
 
 

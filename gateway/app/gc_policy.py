@@ -2,10 +2,10 @@
 
 A collection looks at every object of its generation while nothing else runs. By CPython's defaults the oldest one holds
 all sessions: 2 s at 18,000 of them, again and again, for nothing, since a session is freed by reference counts alone
-(tests/app/test_gc_policy.py holds that). Here the old generation stays small enough to be looked at in some 15 ms. What
+(tests/app/test_gc_policy.py holds that). Here the old generation stays small enough to be looked at in some 10 ms. What
 survives, and is more than that, is frozen: it is still freed with its last reference, but no longer looked
-at. So every cycle of garbage is found within ``ROUND_SECONDS``, but for one that was alive and whole when it was frozen
-and fell apart later, which no session does. docs/performance.md has the measurements.
+at. So every cycle of garbage is found within ``ROUND_SECONDS``, but for one with an object in it that was alive when it
+was frozen, which neither sessions nor calls leave. docs/performance.md has the measurements.
 
 How much the old generation holds is measured by the CPU time that collections take, which is what the policy bounds. It
 is never counted by ``gc.get_objects`` or another list of what is on the heap: such a list refers to tuples that other
@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector as Source
 from gateway.ticks import next_tick
 
 YOUNG = 3_000
-"""Objects more than before, for a young collection: some thirty newcomers. 1 to 2 ms."""
+"""Objects more than before, for a young collection: some twenty newcomers. 1 to 2 ms."""
 
 YOUNG_PER_MIDDLE = 10
 """Young collections to each of the middle generation. (From Python 3.14 on it says how small the increments are of
@@ -43,15 +43,16 @@ YOUNG_PER_STEP = 2
 """Young collections to one step of the policy, which looks once more at what they left: some 9,000 objects, 3 ms."""
 
 LEFT_ALONE = 0.002
-"""Seconds of CPU that a look at the old generation may take: some 6,000 objects. It is looked at when so much may have
-come into it, and frozen if the look really took that long; so a look takes some 6 ms at most."""
+"""Seconds of CPU that a look at the old generation may take: some 6,000 objects, or half as many where thousands of
+sessions have the processor's caches. It is frozen if the look took longer."""
 
 WORTH_A_LOOK = 0.002
-"""Seconds of CPU spent on what may have come into the old generation, before it is looked at again for that."""
+"""Seconds of CPU spent on what may have come into the old generation, before it is looked at for that. Where chargers
+come in numbers that is each step, so that a look finds what one or two steps left, and is some 10 ms at most."""
 
 APART = 0.03
-"""Seconds between a step and the look behind it, for those who waited since the step began: what they are waiting for
-takes a few passes of the loop."""
+"""Seconds between a step and the look behind it, and behind that until the next step, for those who waited since the
+former began: an answer takes a few passes of the loop."""
 
 ROUND_SECONDS = 60.0
 """All that isn't frozen is looked at so often. Where nothing came to stay it takes a few milliseconds."""
@@ -184,17 +185,19 @@ class GcPolicy:
     async def _step(self, a_round: bool) -> None:
         """Look once more at what young collections left, and in a round, or where enough of it may have come to stay,
         at the old generation; freeze that if it takes too long to be looked at again."""
-        gc.collect(1)
-        self._young = 0
         self._due = trio.Event()
+        self._young = -1  # this one is none of those that lead to the next step
+        gc.collect(1)
         pauses = self.pauses
-        if a_round or pauses.came > max(LEFT_ALONE - pauses.held, WORTH_A_LOOK):
+        if a_round or pauses.came > WORTH_A_LOOK:
             await trio.sleep(APART)  # those who wait since this step began do not wait for the look, too
             gc.collect(2)  # most of what was looked at may have gone: see what is left
             if pauses.held > LEFT_ALONE:
+                gc.collect(0)  # what other threads made while they had their turn after the look, and let go of
                 gc.freeze()
                 pauses.freezes += 1
                 pauses.held = pauses.came = 0.0
+            await trio.sleep(APART)  # nor does who waits since the look wait for the next step
 
     def _collected(self, phase: str, info: dict[str, Any]) -> None:
         """By the interpreter, in any thread, at any time."""

@@ -210,9 +210,12 @@ class Session:
                 if context.state.accepted:
                     self._provisioning.start()
                 self.steering.start()
+                closed: ConnectionClosed | None = None
                 try:
                     await self._reader.run()
-                except ConnectionClosed as closed:
+                except ConnectionClosed as end:
+                    closed = end.plain()
+                if closed is not None:
                     await self._teardown_turns.turn()  # ended meanwhile for another reason, it doesn't wait for that
                     has_turn = True
                     context.connection_closed(closed)

@@ -96,15 +96,23 @@ class TeardownTurns:
     """
 
     def __init__(self, at_once: int = ENDS_AT_ONCE) -> None:
-        self._free = trio.Semaphore(at_once)
+        self._free = at_once
+        self._waiting = trio.lowlevel.ParkingLot()
 
     async def turn(self) -> None:
-        """Wait for a turn, if none is free; it is to be given back with ``over``. Cancelled, there is none."""
-        if self._free.value:
-            self._free.acquire_nowait()
-        else:  # not by ``WouldBlock``: each that waits would keep the exception, its traceback and its frames
-            await self._free.acquire()
+        """Wait for a turn, if none is free; it is to be given back with ``over``. Cancelled, there is none.
+
+        What waits holds nothing else: with Trio's semaphore each would keep an exception with its traceback and frames,
+        hundreds of which the collector would look at where a network went.
+        """
+        if self._free:
+            self._free -= 1
+        else:
+            await self._waiting.park()
 
     def over(self) -> None:
         """Give the turn back."""
-        self._free.release()
+        if self._waiting:
+            self._waiting.unpark()
+        else:
+            self._free += 1

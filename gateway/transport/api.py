@@ -37,6 +37,10 @@ class ConnectionClosed(GatewayError):
         self.initiator: Initiator = initiator
         self.too_large = too_large
 
+    def plain(self) -> "ConnectionClosed":
+        """Return the same without traceback and cause, whose frames it would keep for as long as it is kept itself."""
+        return ConnectionClosed(self.code, self.reason, self.initiator, self.too_large)
+
 
 class Concluded(GatewayError):
     """After ``Transport.conclude``: all that had arrived has been given out. The connection is still open."""

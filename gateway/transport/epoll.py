@@ -180,6 +180,7 @@ class Epoll:
                 for fd, events in new:
                     if events & _OVER:
                         ended[fd] = None
+                        self._some_ended.set()
                         continue
                     room -= 1
                     try:
@@ -188,8 +189,6 @@ class Epoll:
                         _LOG.exception("reader failed")
                 if last or not room:
                     break
-            if ended:
-                self._some_ended.set()
             if looks is not None:
                 next_look = looks.next_look(trio.current_time(), found)
 

@@ -240,7 +240,7 @@ async def test_others_run_between_a_step_and_the_look_behind_it(
         gc.callbacks.remove(seen)
     looks = [(before, look) for before, look in pairwise(begun) if look[0] == 2]
     assert len(looks) >= 2, "one for what came to stay, and one of the round"
-    assert all(before[0] == 1 and look[1] - before[1] >= APART for before, look in looks)
+    assert all(before[0] == 1 and look[1] - before[1] > 0.9 * APART for before, look in looks)
     assert kept
 
 

@@ -3,6 +3,7 @@
 import gc
 import uuid
 from collections import Counter
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -274,6 +275,28 @@ async def test_sessions_of_chargers_that_are_gone_end_by_turns(harness: Harness,
 async def _come_and_go(harness: Harness, identity: str) -> None:
     async with harness.connected(identity):
         await trio.sleep(1)
+
+
+async def test_what_waits_for_its_turn_to_end_keeps_no_exception(harness: Harness, autojump_clock: MockClock) -> None:
+    """Hundreds wait where a network went: a traceback and its frames for each would be the collector's to look at."""
+    harness.asks_nothing()
+    harness.teardown_turns = TeardownTurns(at_once=1)
+    for number in range(20):
+        harness.add_charge_point(f"C{number}")
+    await harness.teardown_turns.turn()
+    gc.collect()
+    before = _tracebacks()
+    async with trio.open_nursery() as nursery:
+        for number in range(20):
+            nursery.start_soon(_come_and_go, harness, f"C{number}")
+        await trio.sleep(5)
+        assert len(harness.router) == 20
+        assert _tracebacks() <= before + 5
+        harness.teardown_turns.over()
+
+
+def _tracebacks() -> int:
+    return sum(type(each) is TracebackType for each in gc.get_objects())
 
 
 async def test_what_comes_to_a_session_that_is_over_changes_nothing(

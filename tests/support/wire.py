@@ -45,7 +45,7 @@ class FakeTransport:
             await trio.lowlevel.checkpoint()
             return self._receive_arrived()
         except (trio.EndOfChannel, trio.ClosedResourceError):
-            raise self._end from None
+            raise self._end.plain() from None  # as the connection does: one of its own for each
 
     async def _receive(self) -> bytes:
         data = await self._from_charger.receive()
@@ -76,7 +76,7 @@ class FakeTransport:
         try:
             await self._to_charger.send(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise self._end from None
+            raise self._end.plain() from None  # as the connection does: one of its own for each
 
     def reads_again(self) -> None:
         """The charger reads what it is sent: ``sends_block`` is over."""
@@ -91,7 +91,7 @@ class FakeTransport:
         try:
             self._to_charger.send_nowait(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise self._end from None
+            raise self._end.plain() from None  # as the connection does: one of its own for each
         return True
 
     async def flush(self) -> None:

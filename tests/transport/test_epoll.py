@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -15,6 +17,7 @@ import trio.testing
 from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from gateway.transport.epoll import (
@@ -276,7 +279,7 @@ async def test_a_socket_may_be_hurried_when_its_poller_has_stopped() -> None:
     far.close()
 
 
-@define
+@define(slots=False)
 class Woken:
     """The pass of the loop in which a socket's reader was woken."""
 
@@ -375,3 +378,54 @@ async def test_a_socket_closed_before_its_end_is_reported_is_not_taken_for_the_n
         assert not reader.at
         near.close()
         far.close()
+
+
+class FailingPoll:
+    """An epoll whose poll fails, at those times of the first socket that is watched."""
+
+    def __init__(self, *times: int) -> None:
+        self._epoll = select.epoll()
+        self._times = list(times)
+        self._polls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._epoll, name)
+
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        self._polls += 1
+        if self._polls in self._times:
+            raise OSError("a bug of the kernel's")
+        return self._epoll.poll(timeout, most)
+
+
+@pytest.mark.parametrize("failing", [1, 2], ids=["at once", "behind sockets that ended"])
+async def test_a_poll_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+    """Everything that has ended or was said by then is heard of all the same, and each once."""
+    made = [FailingPoll(failing), select.epoll()]
+    monkeypatch.setattr("gateway.transport.epoll.select.epoll", lambda: made.pop(0))
+    with capture_logs() as logged:
+        async with watched(2 * EVENTS_AT_ONCE) as (_, pairs):
+            *gone, (_, there, _) = pairs
+            for _, far, _ in gone:
+                far.close()
+            there.send(b"x")
+            await until_all_are_woken([reader for _, _, reader in pairs])
+    assert all(len(reader.at) == 1 for _, _, reader in pairs)
+    assert [line["event"] for line in logged] == ["poll failed"]
+
+
+async def test_an_end_that_can_not_be_told_keeps_no_other_from_being_told() -> None:
+    """A bug of one socket's reader."""
+    async with watched(3 * ENDED_AT_ONCE) as (_, pairs):
+        first = pairs[0][2]
+
+        def fails(over: bool) -> None:
+            first.at.append(0)
+            raise KeyError("a bug")
+
+        first.readable = fails  # type: ignore[method-assign]
+        with capture_logs() as logged:
+            for _, far, _ in pairs:
+                far.close()
+            await until_all_are_woken([reader for _, _, reader in pairs])
+    assert [line["event"] for line in logged] == ["reader failed"]
