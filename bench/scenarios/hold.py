@@ -29,6 +29,9 @@ SHORT: Mapping[str, Any] = {"sessions": 2500, "seconds": 10.0, "meter_values_eve
 
 WARM_UP_SECONDS = 3.0
 
+COMMITS = "gateway_commit_seconds_count"
+PAUSES = "gateway_collector_pause_seconds_count"
+
 TELLING = "gateway_collector_"
 """How those metrics of the gateway's begin that say something about pauses."""
 
@@ -141,6 +144,30 @@ def pauses(load: Load) -> list[str]:
     longest = sorted(sorted(load.pauses, key=lambda pause: -pause[1])[:SHOWN])
     listed = ", ".join(f"{1000 * length:.0f} ms at {at:.1f} s" for at, length in longest)
     return [f"{len(load.pauses)} times something due was unanswered for 20 ms or more: {listed}"] if listed else []
+
+
+def slow_parts(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """Describe how many commits and pauses of the collector took longer than some bounds, as the gateway's own metrics
+    have it: a slow disk is not the gateway's doing. Raises KeyError without these metrics."""
+
+    def listed(counted: str, *bounds: str) -> str:
+        return ", ".join(
+            f"{_longer(after, counted, s) - _longer(before, counted, s)} of more than {s} s" for s in bounds
+        )
+
+    commits, pauses_ = listed(COMMITS, "0.025", "0.05", "0.1"), listed(PAUSES, "0.025", "0.05")
+    return f"commits: {commits}; pauses of the collector: {pauses_}"
+
+
+def _longer(metrics: Mapping[str, float], counted: str, bound: str) -> int:
+    """Return the number of a histogram's observations, with any labels, beyond the bucket of ``bound``.
+
+    ``counted``: the metric that counts all of them."""
+    bucket = counted.removesuffix("_count") + "_bucket{"
+    buckets = [value for name, value in metrics.items() if name.startswith(bucket) and f'le="{bound}"' in name]
+    if not buckets:
+        raise KeyError(f"the gateway has no {counted} with a bucket of {bound}")
+    return round(sum(value for name, value in metrics.items() if name.partition("{")[0] == counted) - sum(buckets))
 
 
 def _collector(before: dict[str, float], after: dict[str, float]) -> list[str]:

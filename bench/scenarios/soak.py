@@ -34,7 +34,7 @@ from bench.fleet import Fleet, fleet
 from bench.fleet_results import Connected
 from bench.processes import Gateway, Stopwatch, gateway, usage
 from bench.results import Figure, Result
-from bench.scenarios.hold import pauses
+from bench.scenarios.hold import pauses, slow_parts
 from gateway.api.v1 import command_pb2, command_pb2_grpc, common_pb2, event_pb2, event_pb2_grpc
 
 NAME = "soak"
@@ -200,27 +200,6 @@ def line(samples: Sequence[Sample]) -> tuple[float, float]:
     """Memory at the first and the last sample by the straight line through all of them."""
     slope, intercept = statistics.linear_regression([s.at for s in samples], [s.rss_bytes for s in samples])
     return intercept + slope * samples[0].at, intercept + slope * samples[-1].at
-
-
-def slow_parts(before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """Describe how many commits and pauses of the collector took longer than some bounds, as the gateway's own metrics
-    have it: a slow disk is not the gateway's doing. Raises KeyError without these metrics."""
-
-    def listed(name: str, *bounds: str) -> str:
-        return ", ".join(f"{_longer(after, name, s) - _longer(before, name, s)} of more than {s} s" for s in bounds)
-
-    commits = listed("gateway_commit_seconds", "0.025", "0.05", "0.1")
-    return f"commits: {commits}; pauses of the collector: {listed('gateway_collector_pause_seconds', '0.025', '0.05')}"
-
-
-def _longer(metrics: Mapping[str, float], histogram: str, bound: str) -> int:
-    """Return the number of a histogram's observations, with any labels, beyond the bucket of ``bound``."""
-    buckets = [each for each in metrics if each.startswith(f"{histogram}_bucket{{") and f'le="{bound}"' in each]
-    if not buckets:
-        raise KeyError(f"the gateway has no {histogram} with a bucket of {bound}")
-    within = sum(metrics[each] for each in buckets)
-    observed = sum(value for name, value in metrics.items() if name.partition("{")[0] == f"{histogram}_count")
-    return round(observed - within)
 
 
 # --- what happens ---------------------------------------------------------------------------------------------
