@@ -252,11 +252,7 @@ def _objects(harness: Harness) -> Counter[str]:
 
 async def test_sessions_of_chargers_that_are_gone_end_by_turns(harness: Harness, autojump_clock: MockClock) -> None:
     """So many at once at most; one that is ended for another reason doesn't wait for its turn."""
-    harness.asks_nothing()
-    harness.teardown_turns = TeardownTurns(at_once=1)
-    for number in range(4):
-        harness.add_charge_point(f"C{number}")
-    await harness.teardown_turns.turn()
+    await with_its_only_turn_taken(harness, 4)
     async with trio.open_nursery() as nursery:
         for number in range(4):
             nursery.start_soon(_come_and_go, harness, f"C{number}")
@@ -272,6 +268,15 @@ async def test_sessions_of_chargers_that_are_gone_end_by_turns(harness: Harness,
         await harness.teardown_turns.turn()
 
 
+async def with_its_only_turn_taken(harness: Harness, charge_points: int) -> None:
+    """So many charge points, whose sessions wait for a turn to end until the test gives back its own."""
+    harness.asks_nothing()
+    harness.teardown_turns = TeardownTurns(at_once=1)
+    for number in range(charge_points):
+        harness.add_charge_point(f"C{number}")
+    await harness.teardown_turns.turn()
+
+
 async def _come_and_go(harness: Harness, identity: str) -> None:
     async with harness.connected(identity):
         await trio.sleep(1)
@@ -279,11 +284,7 @@ async def _come_and_go(harness: Harness, identity: str) -> None:
 
 async def test_what_waits_for_its_turn_to_end_keeps_no_exception(harness: Harness, autojump_clock: MockClock) -> None:
     """Hundreds wait where a network went: a traceback and its frames for each would be the collector's to look at."""
-    harness.asks_nothing()
-    harness.teardown_turns = TeardownTurns(at_once=1)
-    for number in range(20):
-        harness.add_charge_point(f"C{number}")
-    await harness.teardown_turns.turn()
+    await with_its_only_turn_taken(harness, 20)
     gc.collect()
     before = _tracebacks()
     async with trio.open_nursery() as nursery:
